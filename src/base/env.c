@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "base/fmt.h"
+#include "base/parse.h"
+
+#define PREFIX "BULKHEAD_"
+
+enum kind {
+	KIND_SIZE,
+	KIND_NUMBER,
+};
+
+static const struct option {
+	const char *name;
+	const char *form;
+	const char *help;
+	uint64_t least, most;
+	enum kind kind;
+} options[BHI_OPTION_NR] = {
+	[BHI_OPTION_SIZE] = {PREFIX "SIZE", "1M and more, or max",
+		"bytes this process may commit (default: the machine's or the cgroup's, "
+		"less 5 %)",
+		1 << 20, UINT64_MAX, KIND_SIZE},
+	[BHI_OPTION_MIN_FREE] = {PREFIX "MIN_FREE", "a size",
+		"the min watermark (default: from the zone's size, 128K to 256M)", 0,
+		INT64_MAX, KIND_SIZE},
+	[BHI_OPTION_WATERMARK_SCALE] = {PREFIX "WATERMARK_SCALE", "1 to 3000",
+		"distance between watermarks in 1/10000 of the zone (default: 10)", 1,
+		3000, KIND_NUMBER},
+	[BHI_OPTION_DECAY_MS] = {PREFIX "DECAY_MS", "1 to 3600000",
+		"milliseconds before free pages go back to the kernel (default: 1000)", 1,
+		3600000, KIND_NUMBER},
+};
+
+/* The one variable that is no value. */
+static const char options_name[] = PREFIX "OPTIONS";
+static const char options_form[] = "help";
+
+extern char **environ;
+
+static int parse(const struct option *option, const char *text, uint64_t *ret)
+{
+	uint64_t value;
+	int r = option->kind == KIND_SIZE ? bhi_parse_size(text, &value)
+					  : bhi_parse_u64(text, UINT64_MAX, &value);
+
+	if (r)
+		return r;
+	if (value < option->least || value > option->most)
+		return -ERANGE;
+	*ret = value;
+	return 0;
+}
+
+static int refuse(const char *name, const char *text, const char *form)
+{
+	bhi_errf("bulkhead: %s=%s: expected %s\n", name, text, form);
+	return -EINVAL;
+}
+
+static int read_options(const char *text)
+{
+	if (!*text)
+		return 0;
+	if (strcmp(text, options_form))
+		return refuse(options_name, text, options_form);
+	bhi_env_help(2);
+	return 0;
+}
+
+static bool has_name(const char *entry, size_t len, const char *name)
+{
+	return strlen(name) == len && !strncmp(entry, name, len);
+}
+
+static int read_one(const char *entry, struct bhi_option_value *values)
+{
+	size_t len = strcspn(entry, "=");
+	const char *text = entry + len + (entry[len] == '=');
+
+	if (has_name(entry, len, options_name))
+		return read_options(text);
+	for (size_t i = 0; i < BHI_OPTION_NR; i++) {
+		if (!has_name(entry, len, options[i].name))
+			continue;
+		if (!*text)
+			return 0;
+		if (parse(&options[i], text, &values[i].value))
+			return refuse(options[i].name, text, options[i].form);
+		values[i].set = true;
+		return 0;
+	}
+	bhi_errf("bulkhead: %s: no such variable; BULKHEAD_OPTIONS=help lists them\n",
+		entry);
+	return -EINVAL;
+}
+
+int bhi_env_read(struct bhi_option_value ret[BHI_OPTION_NR])
+{
+	struct bhi_option_value values[BHI_OPTION_NR] = {0};
+
+	for (char **entry = environ; entry && *entry; entry++) {
+		int r;
+
+		if (strncmp(*entry, PREFIX, strlen(PREFIX)))
+			continue;
+		r = read_one(*entry, values);
+		if (r)
+			return r;
+	}
+	memcpy(ret, values, sizeof(values));
+	return 0;
+}
+
+int bhi_env_help(int fd)
+{
+	struct bhi_out out;
+
+	bhi_out_init(&out, fd);
+	bhi_outf(&out, "Variables that Bulkhead reads at its start:\n");
+	for (size_t i = 0; i < BHI_OPTION_NR; i++)
+		bhi_outf(&out, "  %-26s %-22s %s\n", options[i].name, options[i].form,
+			options[i].help);
+	bhi_outf(&out, "  %-26s %-22s %s\n", options_name, options_form,
+		"print this table on standard error");
+	return bhi_out_flush(&out);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The BULKHEAD_* variables: one table, which also is their documentation
+ * (BULKHEAD_OPTIONS=help prints it).
+ */
+#ifndef BHI_BASE_ENV_H
+#define BHI_BASE_ENV_H
+
+#include "base/compiler.h"
+
+enum bhi_option {
+	BHI_OPTION_SIZE,
+	BHI_OPTION_MIN_FREE,
+	BHI_OPTION_WATERMARK_SCALE,
+	BHI_OPTION_DECAY_MS,
+	BHI_OPTION_NR,
+};
+
+struct bhi_option_value {
+	bool set; /* the variable exists and is not empty */
+	uint64_t value;
+};
+
+/*
+ * Read all variables into @ret. 0, or -EINVAL after one line on standard error that names
+ * the variable, its value and what is allowed. Unknown BULKHEAD_* variables are an error
+ * too: a misspelt limit is no limit. Context: any.
+ */
+int bhi_env_read(struct bhi_option_value ret[BHI_OPTION_NR]);
+
+/* Write the table of variables to @fd. 0 or -errno. Context: may wait. */
+int bhi_env_help(int fd);
+
+#endif

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/policy.h"
+
+struct bhi_policy bhi_policy = {
+	.small_must_succeed = true,
+};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/failpoint.h"
+#include "base/sys.h"
+
+/* Background threads run our code and, in shrinkers, the host's. */
+#define THREAD_STACK_SIZE ((size_t)256 * 1024)
+
+static bool has_membarrier;
+
+static int map(void *hint, size_t size, int prot, void **ret)
+{
+	void *p;
+
+	if (bhi_failpoint(BHI_FP_MMAP))
+		return -ENOMEM;
+	p = mmap(hint, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	*ret = p;
+	return 0;
+}
+
+int bhi_sys_reserve(size_t size, size_t align, void **ret)
+{
+	size_t slack = align > BHI_PAGE_SIZE ? align : 0;
+	char *start, *aligned;
+	void *p;
+	int r;
+
+	if (size + slack < size)
+		return -ENOMEM;
+	r = map(NULL, size + slack, PROT_NONE, &p);
+	if (r)
+		return r;
+	start = p;
+	aligned = (char *)(((uintptr_t)start + align - 1) & ~(uintptr_t)(align - 1));
+	if (aligned > start)
+		munmap(start, (size_t)(aligned - start));
+	if (start + slack > aligned)
+		munmap(aligned + size, (size_t)(start + slack - aligned));
+	*ret = aligned;
+	return 0;
+}
+
+int bhi_sys_map(size_t size, void **ret)
+{
+	return map(NULL, size, PROT_READ | PROT_WRITE, ret);
+}
+
+void bhi_sys_unmap(void *addr, size_t size)
+{
+	munmap(addr, size);
+}
+
+int bhi_sys_commit(void *addr, size_t size)
+{
+	if (bhi_failpoint(BHI_FP_MPROTECT))
+		return -ENOMEM;
+	return mprotect(addr, size, PROT_READ | PROT_WRITE) < 0 ? -errno : 0;
+}
+
+int bhi_sys_discard(void *addr, size_t size)
+{
+	int saved, r = 0;
+
+	if (bhi_failpoint(BHI_FP_MADVISE))
+		return -ENOMEM;
+	/* Memory is given back by bh_free too, which preserves errno. */
+	saved = errno;
+	if (madvise(addr, size, MADV_DONTNEED) < 0) {
+		r = -errno;
+		errno = saved;
+	}
+	return r;
+}
+
+int bhi_sys_wipe_on_fork(void *addr, size_t size)
+{
+	if (bhi_failpoint(BHI_FP_MADVISE))
+		return -ENOMEM;
+	return madvise(addr, size, MADV_WIPEONFORK) < 0 ? -errno : 0;
+}
+
+int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(timeout_ns / BHI_NS_PER_SEC),
+		.tv_nsec = (long)(timeout_ns % BHI_NS_PER_SEC),
+	};
+	int saved = errno;
+	int r = 0;
+
+	if (syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_ns ? &ts : NULL,
+		    NULL, 0) < 0 &&
+		errno != EAGAIN)
+		r = -errno;
+	errno = saved;
+	return r;
+}
+
+void bhi_sys_futex_wake(uint32_t *word, int nr)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr, NULL, NULL, 0);
+	errno = saved;
+}
+
+int bhi_sys_membarrier_register(void)
+{
+	if (bhi_failpoint(BHI_FP_MEMBARRIER))
+		return -ENOSYS;
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0)
+		return -errno;
+	has_membarrier = true;
+	return 0;
+}
+
+void bhi_sys_membarrier(void)
+{
+	bhi_fence();
+	if (has_membarrier)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+uint64_t bhi_sys_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * BHI_NS_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+void bhi_sys_pause(uint64_t ns)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(ns / BHI_NS_PER_SEC),
+		.tv_nsec = (long)(ns % BHI_NS_PER_SEC),
+	};
+
+	if (ns == 0)
+		sched_yield();
+	else
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+uint32_t bhi_sys_thread_id(void)
+{
+	return (uint32_t)syscall(SYS_gettid);
+}
+
+ssize_t bhi_sys_read_file(const char *path, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+	int fd;
+
+	if (bhi_failpoint(BHI_FP_OPEN))
+		return -EMFILE;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, buf + len, size - len);
+		if (n > 0)
+			len += (size_t)n;
+	} while ((n > 0 && len < size) || (n < 0 && errno == EINTR));
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	if (n < 0)
+		return n;
+	if (len == size)
+		return -EFBIG;
+	buf[len] = '\0';
+	return (ssize_t)len;
+}
+
+int bhi_sys_write(int fd, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int bhi_sys_thread_start(void *(*fn)(void *), void *arg)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
+	if (bhi_failpoint(BHI_FP_THREAD))
+		return -EAGAIN;
+	r = pthread_attr_init(&attr);
+	if (r)
+		return -r;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(
+		&attr, bhi_max(THREAD_STACK_SIZE, (size_t)PTHREAD_STACK_MIN));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, &attr, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Places in the library where a test can hold a thread, so that an interleaving is forced
+ * and not hoped for. Only debug builds have them.
+ */
+#ifndef BHI_BASE_TESTPOINT_H
+#define BHI_BASE_TESTPOINT_H
+
+#include "base/bug.h"
+#include "base/compiler.h"
+
+enum bhi_testpoint {
+	BHI_TP_FIND_HEAP,     /* heap.c: in the section, the table was looked at */
+	BHI_TP_ALLOC_PINNED,  /* heap.c: in the section, the group was online */
+	BHI_TP_FREE_LAST,     /* heap.c: the owner is about to empty a slab */
+	BHI_TP_EXIT,          /* heap.c: an ending thread is about to claim */
+	BHI_TP_REMOTE_GIVE,   /* remote.c: in the section, the group was online */
+	BHI_TP_REMOTE_ORPHAN, /* remote.c: no heap was seen, the lock not yet taken */
+	BHI_TP_REMOTE_PUSHED, /* remote.c: the object is remote, the heap not yet told */
+};
+
+#if BH_DEBUG
+/* Called on the thread that passes a point, with the locks and sections it is in.
+ * Atomic. */
+extern void (*bhi_testpoint_hook)(enum bhi_testpoint point);
+
+static inline void bhi_testpoint(enum bhi_testpoint point)
+{
+	void (*hook)(enum bhi_testpoint point) = bhi_load_acquire(&bhi_testpoint_hook);
+
+	if (bhi_unlikely(hook != NULL))
+		hook(point);
+}
+#else
+static inline void bhi_testpoint(enum bhi_testpoint point)
+{
+	(void)point;
+}
+#endif
+
+#endif
