@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking slabs from other threads' heaps, with all sections claimed. */
+#include "alloc/heap_internal.h"
+
+struct claim {
+	struct bh_group *group;
+	struct bh_cache *cache;
+	struct bhi_list doomed, dead;
+	bool left, live, done;
+};
+
+static void claim_init(struct claim *claim)
+{
+	bhi_list_init(&claim->doomed);
+	bhi_list_init(&claim->dead);
+}
+
+/* Whether nothing lives in a slab of a claimed heap. */
+static bool is_empty(const struct bhi_slab *slab)
+{
+	return bhi_slab_nr_out(slab) == bhi_remote_count(bhi_load(&slab->remote));
+}
+
+static bool may_take_active(const struct bhi_heap *heap)
+{
+	return heap->thread == bhi_thread_current || bhi_load(&heap->group->offline);
+}
+
+static void doom_list(
+	struct bhi_heap *heap, struct bhi_list *slabs, struct bhi_list *doomed)
+{
+	while (!bhi_list_empty(slabs))
+		bhi_heap_doom(heap, bhi_list_first(slabs, struct bhi_slab, node), doomed);
+}
+
+static void collect_heap(struct bhi_heap *heap, struct bhi_list *doomed)
+{
+	bool active_too = may_take_active(heap);
+	struct bhi_slab *slab, *next;
+
+	if (bhi_load(&heap->group->offline))
+		bhi_heap_cool(heap);
+
+	for (slab = bhi_exchange(&heap->returned, NULL); slab; slab = next) {
+		next = bhi_load(&slab->returned_next);
+		if ((slab->state != BHI_SLAB_ACTIVE || active_too) && is_empty(slab))
+			bhi_heap_doom(heap, slab, doomed);
+		else
+			bhi_heap_push_returned(heap, slab);
+	}
+	for (uint32_t i = 0; i < heap->nr_bins; i++)
+		doom_list(heap, &heap->bins[i].empty, doomed);
+	for (uint32_t i = 0; active_too && i < heap->nr_bins; i++) {
+		slab = heap->active[i];
+		if (slab != &bhi_heap_no_slab && is_empty(slab))
+			bhi_heap_doom(heap, slab, doomed);
+	}
+}
+
+static void collect_thread(struct bhi_thread *thread, void *arg)
+{
+	struct claim *claim = arg;
+
+	bhi_lock_acquire(&claim->group->owned_lock);
+	bhi_list_for_each (node, &claim->group->heaps) {
+		struct bhi_heap *heap = bhi_list_entry(node, struct bhi_heap, of_group);
+
+		if (heap->thread == thread)
+			collect_heap(heap, &claim->doomed);
+	}
+	bhi_lock_release(&claim->group->owned_lock);
+}
+
+static bool keeps_slabs(const struct bhi_heap *heap)
+{
+	for (uint32_t i = 0; i < heap->nr_bins; i++) {
+		if (bhi_load(&heap->bins[i].kept))
+			return true;
+	}
+	return false;
+}
+
+/* A claim costs every running thread an interrupt: not for nothing. */
+static bool is_worth_collecting(struct bh_group *group)
+{
+	bool worth = false;
+
+	bhi_lock_acquire(&group->owned_lock);
+	bhi_list_for_each (node, &group->heaps) {
+		struct bhi_heap *heap = bhi_list_entry(node, struct bhi_heap, of_group);
+
+		worth |= bhi_load(&heap->returned) || may_take_active(heap) ||
+			 keeps_slabs(heap);
+	}
+	bhi_lock_release(&group->owned_lock);
+	return worth;
+}
+
+void bhi_heaps_collect(struct bh_group *group)
+{
+	struct claim claim = {.group = group};
+
+	claim_init(&claim);
+	if (!is_worth_collecting(group))
+		return;
+	bhi_threads_claim(collect_thread, &claim);
+	bhi_slabs_release(&claim.doomed);
+}
+
+static bool has_slabs(const struct bhi_heap *heap)
+{
+	for (uint32_t i = 0; i < heap->nr_bins; i++) {
+		if (bhi_load(&heap->bins[i].bytes))
+			return true;
+	}
+	return false;
+}
+
+static void collect_left(struct bhi_thread *thread, void *arg)
+{
+	struct claim *claim = arg;
+	struct bhi_list *heaps = bhi_heaps_of(thread);
+
+	if (!heaps)
+		return;
+	bhi_list_for_each (node, heaps) {
+		struct bhi_heap *heap = bhi_list_entry(node, struct bhi_heap, of_thread);
+		struct bh_group *group = heap->group;
+
+		if (!bhi_load_acquire(&group->offline) ||
+			(claim->group && bhi_group_online(group) != claim->group))
+			continue;
+		collect_heap(heap, &claim->doomed);
+		claim->left |= has_slabs(heap);
+	}
+}
+
+bool bhi_heaps_collect_left(struct bh_group *group)
+{
+	struct claim claim = {.group = group};
+
+	claim_init(&claim);
+	bhi_threads_claim(collect_left, &claim);
+	bhi_slabs_release(&claim.doomed);
+	return claim.left;
+}
+
+static void drop_heap(struct bhi_heap *heap, struct claim *claim)
+{
+	bhi_assert_held(&heap->group->owned_lock);
+	for (uint32_t i = 0; i < heap->nr_bins; i++) {
+		doom_list(heap, &heap->bins[i].partial, &claim->doomed);
+		doom_list(heap, &heap->bins[i].empty, &claim->doomed);
+		if (heap->active[i] != &bhi_heap_no_slab)
+			bhi_heap_doom(heap, heap->active[i], &claim->doomed);
+	}
+	doom_list(heap, &heap->full, &claim->doomed);
+	bhi_heap_unlink(heap, &claim->dead);
+}
+
+static void drop_thread(struct bhi_thread *thread, void *arg)
+{
+	struct claim *claim = arg;
+
+	bhi_lock_acquire(&claim->group->owned_lock);
+	bhi_list_for_each_safe (node, &claim->group->heaps) {
+		struct bhi_heap *heap = bhi_list_entry(node, struct bhi_heap, of_group);
+
+		if (heap->thread == thread)
+			drop_heap(heap, claim);
+	}
+	bhi_lock_release(&claim->group->owned_lock);
+}
+
+static void drop_orphans(struct claim *claim)
+{
+	struct bh_group *group = claim->group;
+
+	bhi_lock_acquire(&group->owned_lock);
+	bhi_list_splice(&claim->doomed, &group->orphans);
+	bhi_store(&group->nr_orphans, 0);
+	bhi_lock_release(&group->owned_lock);
+}
+
+static bool has_heaps(struct bh_group *group)
+{
+	bool has;
+
+	bhi_lock_acquire(&group->owned_lock);
+	has = !bhi_list_empty(&group->heaps);
+	bhi_lock_release(&group->owned_lock);
+	return has;
+}
+
+void bhi_heaps_drop(struct bh_group *group)
+{
+	struct claim claim = {.group = group};
+
+	claim_init(&claim);
+	if (has_heaps(group))
+		bhi_threads_claim(drop_thread, &claim);
+	drop_orphans(&claim);
+	bhi_slabs_release(&claim.doomed);
+	bhi_heaps_release(&claim.dead);
+}
+
+static bool owns_slabs(struct bh_group *group)
+{
+	bool owns;
+
+	bhi_lock_acquire(&group->owned_lock);
+	owns = !bhi_list_empty(&group->orphans) || group->runs != BHI_NO_PAGE;
+	bhi_list_for_each (node, &group->heaps)
+		owns |= has_slabs(bhi_list_entry(node, struct bhi_heap, of_group));
+	bhi_lock_release(&group->owned_lock);
+	return owns;
+}
+
+bool bhi_heaps_forget(struct bh_group *group)
+{
+	for (unsigned i = 0; i < BHI_GROUP_SMALL_CLASSES; i++) {
+		if (bhi_load(&group->nr_small[i]))
+			return false;
+	}
+	if (owns_slabs(group))
+		return false;
+	bhi_heaps_drop(group);
+	return true;
+}
+
+static bool has_live(const struct bh_cache *cache)
+{
+	uint32_t nr = bhi_load(&bhi_slabs.nr);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct bhi_slab *slab = &bhi_slabs.array[i];
+
+		if (bhi_load(&slab->cache) == cache && bhi_slab_nr_live(slab))
+			return true;
+	}
+	return false;
+}
+
+static void drop_cache_heaps(struct bhi_list *heaps, struct claim *claim)
+{
+	bhi_list_for_each_safe (node, heaps) {
+		struct bhi_heap *heap = bhi_list_entry(node, struct bhi_heap, of_thread);
+		struct bh_group *group = heap->group;
+
+		if (heap->cache != claim->cache)
+			continue;
+		bhi_lock_acquire(&group->owned_lock);
+		drop_heap(heap, claim);
+		bhi_lock_release(&group->owned_lock);
+	}
+}
+
+/*
+ * Every call has all threads claimed; the first looks whether the cache may go. Then
+ * there are no orphans of it, for those go with their last object. The heaps go too:
+ * another cache may come to lie where this one was.
+ */
+static void drop_cache(struct bhi_thread *thread, void *arg)
+{
+	struct claim *claim = arg;
+	struct bhi_list *heaps = bhi_heaps_of(thread);
+
+	if (!claim->done)
+		claim->live = has_live(claim->cache);
+	claim->done = true;
+	if (heaps && !claim->live)
+		drop_cache_heaps(heaps, claim);
+}
+
+bool bhi_heaps_drop_cache(struct bh_cache *cache)
+{
+	struct claim claim = {.cache = cache};
+
+	claim_init(&claim);
+	bhi_threads_claim(drop_cache, &claim);
+	/* Not a single thread is registered: what lives, lives in orphans. */
+	if (!claim.done)
+		claim.live = has_live(cache);
+	bhi_slabs_release(&claim.doomed);
+	bhi_heaps_release(&claim.dead);
+	return !claim.live;
+}
