@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of groups and caches, as they come from callers. */
+#ifndef BHI_API_NAMES_H
+#define BHI_API_NAMES_H
+
+#include <string.h>
+
+#include "account/group.h"
+
+/* 1 to 31 bytes of printable ASCII that need no escaping anywhere. Context: any. */
+static inline bool bhi_name_is_valid(const char *name)
+{
+	size_t len = name ? strnlen(name, BHI_GROUP_NAME_SIZE) : 0;
+
+	if (!len || len >= BHI_GROUP_NAME_SIZE)
+		return false;
+	for (; *name; name++) {
+		if (*name < 0x20 || *name > 0x7e || strchr("/\"\\", *name))
+			return false;
+	}
+	return true;
+}
+
+#endif
