@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "command.h"
+
+enum option_id {
+	OPTION_HELP = 'h',
+	OPTION_VERSION = 'V',
+	OPTION_JSON = 256,
+};
+
+const struct bhi_command *const bhi_commands[] = {
+	&bhi_command_help,
+	&bhi_command_info,
+	&bhi_command_version,
+	NULL,
+};
+
+const struct bhi_command *bhi_command_find(const char *name)
+{
+	for (const struct bhi_command *const *c = bhi_commands; *c; c++) {
+		if (!strcmp((*c)->name, name))
+			return *c;
+	}
+	bhi_errf("bulkhead: %s: no such command; 'bulkhead help' lists them\n", name);
+	return NULL;
+}
+
+enum bhi_exit bhi_finish(struct bhi_out *out)
+{
+	int r = bhi_out_flush(out);
+
+	if (!r)
+		return BHI_EXIT_CLEAN;
+	bhi_errf("bulkhead: standard output: %s\n", strerror(-r));
+	return BHI_EXIT_FAILED;
+}
+
+static enum bhi_exit refuse_option(const struct bhi_command *command, const char *option)
+{
+	if (command)
+		bhi_errf("bulkhead: %s: %s: no such option; 'bulkhead help %s' lists "
+			 "them\n",
+			command->name, option, command->name);
+	else
+		bhi_errf("bulkhead: %s: no such option; 'bulkhead help' lists them\n",
+			option);
+	return BHI_EXIT_USAGE;
+}
+
+static bool asks_for_help(char **arguments)
+{
+	for (; *arguments && strcmp(*arguments, "--"); arguments++) {
+		if (!strcmp(*arguments, "--help") || !strcmp(*arguments, "-h"))
+			return true;
+	}
+	return false;
+}
+
+static enum bhi_exit run_command(
+	const struct bhi_command *command, struct bhi_options *options)
+{
+	int nr = 0;
+
+	while (options->arguments[nr])
+		nr++;
+	if (nr > command->max_arguments) {
+		bhi_errf("bulkhead: %s: %s: one argument too many; 'bulkhead help %s' "
+			 "shows "
+			 "how to call it\n",
+			command->name, options->arguments[command->max_arguments],
+			command->name);
+		return BHI_EXIT_USAGE;
+	}
+	return command->run(options);
+}
+
+/* @argv starts with the name of the command. */
+static enum bhi_exit dispatch(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{"help", no_argument, NULL, OPTION_HELP},
+		{"json", no_argument, NULL, OPTION_JSON},
+		{NULL, 0, NULL, 0},
+	};
+	const struct bhi_command *command = bhi_command_find(argv[0]);
+	struct bhi_options options = {.json = false};
+
+	if (!command)
+		return BHI_EXIT_USAGE;
+	if (asks_for_help(argv + 1))
+		return bhi_usage_print(command, 1);
+	/* 0 makes getopt start anew on another vector. */
+	optind = 0;
+	for (;;) {
+		int at = optind ? optind : 1;
+		int id = getopt_long(argc, argv, "+h", table, NULL);
+
+		if (id == -1)
+			break;
+		if (id == OPTION_HELP)
+			return bhi_usage_print(command, 1);
+		if (id != OPTION_JSON || !command->has_json)
+			return refuse_option(command, argv[at]);
+		options.json = true;
+	}
+	options.arguments = argv + optind;
+	return run_command(command, &options);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option table[] = {
+		{"help", no_argument, NULL, OPTION_HELP},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{NULL, 0, NULL, 0},
+	};
+	static char *version[] = {(char *)"version", NULL};
+	bool help = false;
+
+	opterr = 0;
+	for (;;) {
+		int at = optind;
+		int id = getopt_long(argc, argv, "+hV", table, NULL);
+
+		if (id == -1)
+			break;
+		if (id == OPTION_VERSION)
+			return dispatch(1, version);
+		if (id != OPTION_HELP)
+			return refuse_option(NULL, argv[at]);
+		help = true;
+	}
+	if (optind < argc && help) {
+		const struct bhi_command *command = bhi_command_find(argv[optind]);
+
+		return command ? bhi_usage_print(command, 1) : BHI_EXIT_USAGE;
+	}
+	if (optind < argc)
+		return dispatch(argc - optind, argv + optind);
+	if (help)
+		return bhi_usage_print(NULL, 1);
+	bhi_usage_print(NULL, 2);
+	return BHI_EXIT_USAGE;
+}
