@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The counters alone: no group, no stock, no reclaim. */
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "account/counter.h"
@@ -387,6 +388,44 @@ START_TEST(threads_that_race_for_the_last_bytes_never_hold_more_than_the_limit)
 }
 END_TEST
 
+static uint32_t nr_refused, done;
+
+/* Never fits, though each level below the root takes it. */
+static void *ask_for_too_much(void *arg)
+{
+	struct bhi_counter *over;
+
+	while (!bhi_load(&done)) {
+		ck_assert(!bhi_counter_try_charge(
+			leaf, (int64_t)ZONE, BHI_RESERVE_NONE, true, &over));
+		bhi_add(&nr_refused, 1);
+	}
+	return arg;
+}
+
+START_TEST(nobody_is_refused_for_what_a_refused_charge_gives_back)
+{
+	pthread_t thread;
+
+	start();
+	ck_assert_int_eq(pthread_create(&thread, NULL, ask_for_too_much, NULL), 0);
+	for (uint32_t before = 0, i = 0; i < NR_ROUNDS; i++) {
+		struct bhi_counter *over;
+
+		ck_assert(bhi_counter_try_charge(
+			&chain[1], 1, BHI_RESERVE_NONE, true, &over));
+		bhi_counter_uncharge(&chain[1], 1);
+		/* Some while the other is at it. */
+		while (i % 100 == 0 && bhi_load(&nr_refused) == before)
+			sched_yield();
+		before = bhi_load(&nr_refused);
+	}
+	bhi_store(&done, 1);
+	pthread_join(thread, NULL);
+	expect_usage(0, 0, 0, 0);
+}
+END_TEST
+
 START_TEST(an_uncharge_changes_the_waiters_number_only_while_somebody_waits)
 {
 	uint32_t sequence;
@@ -432,6 +471,7 @@ static void add_tests(TCase *tcase)
 		tcase, a_refused_charge_leaves_the_sums_of_protection_as_they_were);
 	tcase_add_test(tcase,
 		threads_that_race_for_the_last_bytes_never_hold_more_than_the_limit);
+	tcase_add_test(tcase, nobody_is_refused_for_what_a_refused_charge_gives_back);
 	tcase_add_test(
 		tcase, an_uncharge_changes_the_waiters_number_only_while_somebody_waits);
 }

@@ -112,6 +112,41 @@ static struct bhi_counter *find_refusing(struct bhi_counter *level, int64_t size
 	return level;
 }
 
+/* The root: charged below it. Another level: it refuses, and nothing is charged. */
+static struct bhi_counter *charge_below_root(
+	struct bhi_counter *counter, int64_t size, bool force)
+{
+	struct bhi_counter *level;
+
+	for (level = counter; level->parent; level = level->parent) {
+		int64_t usage = bhi_add_return(&level->usage, size);
+
+		if (usage > bhi_load(&level->max) && !force) {
+			cancel(counter, level->parent, size);
+			break;
+		}
+		if (bhi_unlikely(is_protected(level)))
+			propagate(level, usage);
+	}
+	return level;
+}
+
+/*
+ * The root tests before it adds: who waits for memory looks only there, and must not be
+ * refused for the sake of bytes that are about to be taken back, which wakes nobody.
+ */
+static bool charge_root(struct bhi_counter *root, int64_t size, enum bhi_reserve reserve)
+{
+	/* in one order with a waiter's announcement, see waiters.h */
+	int64_t usage = __atomic_load_n(&root->usage, __ATOMIC_SEQ_CST);
+
+	do {
+		if (usage + size > limit_of(root, reserve))
+			return false;
+	} while (!bhi_compare_exchange(&root->usage, &usage, usage + size));
+	return true;
+}
+
 bool bhi_counter_try_charge(struct bhi_counter *counter, int64_t size,
 	enum bhi_reserve reserve, bool force, struct bhi_counter **ret_over)
 {
@@ -119,15 +154,12 @@ bool bhi_counter_try_charge(struct bhi_counter *counter, int64_t size,
 
 	if (bhi_unlikely(size > (int64_t)bhi_zone.size))
 		return refuse(find_refusing(counter, size), ret_over);
-	for (level = counter; level; level = level->parent) {
-		int64_t usage = bhi_add_return(&level->usage, size);
-
-		if (usage > limit_of(level, reserve) && !(force && level->parent)) {
-			cancel(counter, level->parent, size);
-			return refuse(level, ret_over);
-		}
-		if (bhi_unlikely(is_protected(level)))
-			propagate(level, usage);
+	level = charge_below_root(counter, size, force);
+	if (level->parent)
+		return refuse(level, ret_over);
+	if (!charge_root(level, size, reserve)) {
+		cancel(counter, level, size);
+		return refuse(level, ret_over);
 	}
 	note_peaks(counter, NULL);
 	return true;
@@ -152,18 +184,10 @@ int64_t bhi_counter_uncharge(struct bhi_counter *counter, int64_t size)
 
 bool bhi_counter_try_charge_below_root(struct bhi_counter *counter, int64_t size)
 {
-	struct bhi_counter *level;
+	struct bhi_counter *level = charge_below_root(counter, size, false);
 
-	for (level = counter; level->parent; level = level->parent) {
-		int64_t usage = bhi_add_return(&level->usage, size);
-
-		if (usage > bhi_load(&level->max)) {
-			cancel(counter, level->parent, size);
-			return false;
-		}
-		if (bhi_unlikely(is_protected(level)))
-			propagate(level, usage);
-	}
+	if (level->parent)
+		return false;
 	note_peaks(counter, level);
 	return true;
 }

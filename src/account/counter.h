@@ -2,11 +2,12 @@
 /*
  * Hierarchical counters of bytes, after Linux mm/page_counter.c.
  *
- * A charge adds to every level from the leaf to the root, at each level first adding and
- * then testing; where it does not fit it is taken back from there and from the levels
- * below. A racing smaller charge can therefore fail spuriously, by no more than what the
- * failing one asked for. The level that failed is the one that is over its limit, often
- * an ancestor of where the charge began.
+ * A charge adds to every level from the leaf to the root, at each level below the root
+ * first adding and then testing; where it does not fit it is taken back from there and
+ * from the levels below. A racing smaller charge can therefore fail spuriously, by no
+ * more than what the failing one asked for. The root comes last and tests before it adds,
+ * so there nobody fails but for bytes that are charged. The level that failed is the one
+ * that is over its limit, often an ancestor of where the charge began.
  *
  * The root is limited by the zone less what the requester must leave free.
  */
@@ -66,8 +67,7 @@ int64_t bhi_counter_margin(const struct bhi_counter *counter, enum bhi_reserve r
 void bhi_counter_set_min(struct bhi_counter *counter, int64_t size);
 void bhi_counter_set_low(struct bhi_counter *counter, int64_t size);
 
-/* Free bytes of the zone; may be negative while a charge is being taken back. Context:
- * any. */
+/* Free bytes of the zone. Context: any. */
 int64_t bhi_counter_free(const struct bhi_counter *root);
 
 #endif
