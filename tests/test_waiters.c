@@ -297,6 +297,17 @@ START_TEST(a_shrinker_that_had_nothing_to_give_is_asked_again_too)
 }
 END_TEST
 
+START_TEST(a_last_resort_whose_lock_was_taken_is_asked_again_as_well)
+{
+	held_back_init(false);
+	held_back.cache.shrinker.flags = BH_SHRINKER_LAST_RESORT;
+	pthread_mutex_lock(&held_back.cache.lock);
+	held_back_wait();
+	pthread_mutex_unlock(&held_back.cache.lock);
+	held_back_end();
+}
+END_TEST
+
 START_TEST(who_takes_a_protection_away_wakes_those_who_wait)
 {
 	held_back_init(false);
@@ -314,6 +325,50 @@ START_TEST(who_registers_a_shrinker_wakes_those_who_wait)
 	held_back_wait();
 	ck_assert_int_eq(bh_shrinker_register(&held_back.cache.shrinker), 0);
 	held_back_end();
+}
+END_TEST
+
+/* A thread with slabs that it does not look at while others empty them. */
+static struct {
+	struct bh_group *group;
+	void *objects[128];
+	uint32_t took, may_end;
+} owner;
+
+static void *take_and_stay(void *arg)
+{
+	for (size_t i = 0; i < bhi_array_size(owner.objects); i++) {
+		owner.objects[i] = bh_alloc(owner.group, 5000, 0);
+		ck_assert_ptr_nonnull(owner.objects[i]);
+	}
+	__atomic_store_n(&owner.took, 1, __ATOMIC_SEQ_CST);
+	support_await(&owner.may_end, 1);
+	return arg;
+}
+
+START_TEST(slabs_that_others_empty_are_found_without_any_uncharge)
+{
+	struct charger charger = {.size = PAGE};
+	pthread_t owning, waiting;
+
+	support_start(ZONE);
+	charger.group = support_group(NULL, "group");
+	owner.group = support_group(NULL, "owner");
+	owning = support_thread(take_and_stay, NULL);
+	support_await(&owner.took, 1);
+	support_leave_free(0);
+	give_up_background();
+	waiting = support_thread(charge_in_thread, &charger);
+	support_await(&bhi_waiters.nr, 1);
+	for (size_t i = 0; i < bhi_array_size(owner.objects); i++)
+		bh_free(owner.objects[i]);
+	support_join(waiting);
+	__atomic_store_n(&owner.may_end, 1, __ATOMIC_SEQ_CST);
+	support_join(owning);
+	bh_uncharge(charger.group, charger.size);
+	bh_group_put(charger.group);
+	bh_group_put(owner.group);
+	support_end();
 }
 END_TEST
 
@@ -396,8 +451,10 @@ static void add_tests(TCase *tcase)
 		a_shrinker_whose_lock_was_taken_is_asked_again_without_any_uncharge);
 	tcase_add_loop_test(
 		tcase, a_shrinker_that_had_nothing_to_give_is_asked_again_too, 0, 2);
+	tcase_add_test(tcase, a_last_resort_whose_lock_was_taken_is_asked_again_as_well);
 	tcase_add_test(tcase, who_takes_a_protection_away_wakes_those_who_wait);
 	tcase_add_test(tcase, who_registers_a_shrinker_wakes_those_who_wait);
+	tcase_add_test(tcase, slabs_that_others_empty_are_found_without_any_uncharge);
 	tcase_add_test(
 		tcase, after_a_kill_the_whole_reserve_is_there_for_those_who_cannot_fail);
 	tcase_add_test(tcase, no_wake_up_is_lost);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <limits.h>
 
 #include "account/waiters.h"
@@ -27,7 +28,8 @@ uint32_t bhi_waiters_sequence(void)
 	return __atomic_load_n(&bhi_waiters.sequence, __ATOMIC_SEQ_CST);
 }
 
-void bhi_waiters_wait(uint32_t sequence, uint64_t timeout_ns)
+bool bhi_waiters_wait(uint32_t sequence, uint64_t timeout_ns)
 {
-	bhi_sys_futex_wait(&bhi_waiters.sequence, sequence, timeout_ns);
+	return bhi_sys_futex_wait(&bhi_waiters.sequence, sequence, timeout_ns) !=
+	       -ETIMEDOUT;
 }

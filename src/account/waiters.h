@@ -11,7 +11,8 @@
  * nothing in.
  *
  * Whoever makes more memory reclaimable (lowers a protection, registers a shrinker)
- * changes the number in any case: the reclaim may have come before.
+ * changes the number in any case: the reclaim may have come before. What becomes
+ * reclaimable without a word, waiters find by looking again every now and then.
  */
 #ifndef BHI_ACCOUNT_WAITERS_H
 #define BHI_ACCOUNT_WAITERS_H
@@ -43,8 +44,8 @@ void bhi_waiters_leave(void);
 /* The number to sleep on. Context: any. */
 uint32_t bhi_waiters_sequence(void);
 
-/* Sleep until the number is no longer @sequence, at most @timeout_ns (0:
- * for ever). Context: may wait. */
-void bhi_waiters_wait(uint32_t sequence, uint64_t timeout_ns);
+/* Sleep until the number is no longer @sequence, at most @timeout_ns (0: for ever).
+ * False: for so long. Context: may wait. */
+bool bhi_waiters_wait(uint32_t sequence, uint64_t timeout_ns);
 
 #endif

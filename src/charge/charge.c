@@ -39,7 +39,7 @@
 	(BH_ZERO | BH_NORETRY | BH_RETRY_MAYFAIL | BH_NOFAIL | BH_ATOMIC | BH_NOWAIT | \
 		BH_NORECLAIM | BH_NOWARN)
 
-/* How often a request that waits asks the shrinkers again. */
+/* How often a request that waits reclaims again. */
 #define LOOK_AGAIN_NS (100 * BHI_NS_PER_MS)
 
 struct request {
@@ -50,7 +50,7 @@ struct request {
 	struct bh_group *drained; /* step 4 was done for it and all below */
 	bool killed;              /* step 7 found a victim */
 	int fruitless;            /* rounds of reclaim that reclaimed nothing */
-	bool asked;               /* some shrinker, in the last round of reclaim */
+	bool looks_again;         /* it was not woken, but has waited for long enough */
 	uint32_t sequence;        /* of the waiters, before the last rounds of reclaim */
 	int64_t charged;          /* bytes, what went into the stock included */
 };
@@ -165,7 +165,6 @@ static bool reclaim_rounds(struct request *rq)
 		struct bhi_reclaim_result r =
 			bhi_reclaim(group_over(rq), (uint64_t)rq->size, rq->flags);
 
-		rq->asked = r.asked;
 		if (r.reclaimed)
 			bhi_background_progress();
 		if (try_exact(rq) || drain_once(rq))
@@ -191,8 +190,10 @@ static bool decide(struct request *rq)
 		return false;
 	if (bhi_reclaim_last_resort(over, rq->flags))
 		return true;
-	if (!is_costly(rq))
+	/* However often a waiter looks again, it is one event. */
+	if (!is_costly(rq) && !rq->looks_again)
 		bhi_group_event(over, BHI_EVENT_OOM);
+	rq->looks_again = false;
 	/* For the zone's sake a request that keeps shrinkers out kills nobody: it does
 	 * not know what the others could still have freed. */
 	if (bhi_load(&over->on_limit) != BH_KILL || is_costly(rq) ||
@@ -207,8 +208,9 @@ static bool decide(struct request *rq)
 
 /*
  * Step 8. True: charged. False: something was uncharged or set meanwhile, start again; or
- * it is time to ask the shrinkers again: nobody tells us when a lock that they tried is
- * given up, or when their objects are no longer in use.
+ * it is time to look again: nobody tells us when a lock that shrinkers tried is given up,
+ * when their objects are no longer in use, or when a slab that others free into has
+ * become empty.
  */
 static bool wait_for_memory(struct request *rq)
 {
@@ -221,7 +223,7 @@ static bool wait_for_memory(struct request *rq)
 	bhi_stock_drain(bhi_group_root());
 	charged = try_past_limits(rq, reserve);
 	if (!charged)
-		bhi_waiters_wait(rq->sequence, rq->asked ? LOOK_AGAIN_NS : 0);
+		rq->looks_again = !bhi_waiters_wait(rq->sequence, LOOK_AGAIN_NS);
 	bhi_waiters_leave();
 	return charged;
 }

@@ -14,7 +14,6 @@ struct scan {
 	uint64_t start; /* of the thread's count of uncharged bytes */
 	bool low_too;   /* protection by BH_LOW no longer counts */
 	bool skipped_low;
-	bool asked;
 	uint64_t reclaimable;
 };
 
@@ -86,7 +85,6 @@ static void scan_group(struct scan *scan, struct bh_group *group, int priority)
 	bhi_shrink(&pass, false);
 	if (bhi_reclaim_hooks.collect)
 		bhi_reclaim_hooks.collect(group);
-	scan->asked |= pass.asked;
 	scan->reclaimable += pass.reclaimable;
 	/* Having been asked is no harm done. */
 	if (low && reclaimed(scan) > before)
@@ -112,7 +110,6 @@ static bool scan_subtree(struct scan *scan, int priority)
 		}
 	}
 	bhi_shrink(&pass, true);
-	scan->asked |= pass.asked;
 	scan->reclaimable += pass.reclaimable;
 	return reclaimed(scan) >= scan->want;
 }
@@ -162,7 +159,6 @@ struct bhi_reclaim_result bhi_reclaim(
 		scan.low_too = true;
 		scan_priorities(&scan);
 	}
-	result.asked = scan.asked;
 	result.reclaimed = reclaimed(&scan);
 	result.reclaimable = scan.reclaimable;
 	scan_end();

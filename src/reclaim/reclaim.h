@@ -17,8 +17,7 @@
 #define BHI_RECLAIM_LEAST    ((uint64_t)32 * 4096)
 
 struct bhi_reclaim_result {
-	bool asked;         /* some shrinker, which may have more to give another time */
-	uint64_t reclaimed; /* bytes */
+	uint64_t reclaimed;   /* bytes */
 	uint64_t reclaimable; /* objects that shrinkers counted; 0: trying again is
 				 hopeless */
 };

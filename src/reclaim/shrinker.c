@@ -189,7 +189,6 @@ static void shrink_one(struct bh_shrinker *shrinker, struct bhi_shrink_pass *pas
 	size_t freeable;
 
 	frames = &frame;
-	pass->asked = true;
 	bhi_add(&state_of(shrinker)->nr_calls, 1);
 	freeable = shrinker->count(shrinker, &control);
 	if (freeable && freeable < BH_SHRINK_EMPTY) {

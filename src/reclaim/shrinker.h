@@ -22,7 +22,6 @@ struct bhi_shrink_pass {
 	bool last_resort; /* only BH_SHRINKER_LAST_RESORT ones, else only the others */
 	unsigned share;   /* of the group, not protected; of BHI_SHRINK_ALL */
 	/* out */
-	bool asked;           /* some shrinker */
 	uint64_t freed;       /* objects */
 	uint64_t reclaimable; /* objects counted */
 };
