@@ -372,6 +372,71 @@ START_TEST(slabs_that_others_empty_are_found_without_any_uncharge)
 }
 END_TEST
 
+/* A shrinker that takes memory itself, once. */
+static struct {
+	struct bh_shrinker shrinker;
+	struct charger charger;
+	uint32_t left;
+} taker;
+
+static size_t taker_count(struct bh_shrinker *self, struct bh_shrink_control *control)
+{
+	(void)self;
+	(void)control;
+	return bhi_load(&taker.left);
+}
+
+static size_t taker_scan(struct bh_shrinker *self, struct bh_shrink_control *control)
+{
+	(void)self;
+	(void)control;
+	if (bhi_exchange(&taker.left, 0))
+		charge_in_thread(&taker.charger);
+	return BH_SHRINK_STOP;
+}
+
+static void *reclaim_in_thread(void *arg)
+{
+	(void)bh_group_reclaim(taker.shrinker.group, PAGE, 0);
+	return arg;
+}
+
+START_TEST(inside_reclaim_one_who_waits_gets_all_that_comes_back)
+{
+	pthread_t thread;
+
+	support_start(ZONE);
+	taker.charger.size = PAGE;
+	taker.charger.group = support_group(NULL, "full");
+	support_set(taker.charger.group, BH_MAX, 0);
+	taker.shrinker = (struct bh_shrinker){
+		.name = "taker",
+		.count = taker_count,
+		.scan = taker_scan,
+		.group = support_group(NULL, "taker"),
+		.seeks = 2,
+	};
+	ck_assert_int_eq(bh_shrinker_register(&taker.shrinker), 0);
+	ck_assert_int_eq(bh_charge(NULL, MIB, 0), 0);
+	support_leave_free(0);
+	give_up_background();
+	taker.left = 1;
+	thread = support_thread(reclaim_in_thread, NULL);
+	support_await(&bhi_waiters.nr, 1);
+	ck_assert_uint_eq(done(), 0);
+	bh_uncharge(NULL, PAGE);
+	support_join(thread);
+	ck_assert_uint_eq(done(), 1);
+	ck_assert_uint_eq(support_free(), 0);
+	ck_assert_int_eq(bh_shrinker_unregister(&taker.shrinker), 0);
+	bh_uncharge(NULL, MIB - PAGE);
+	bh_uncharge(taker.charger.group, PAGE);
+	bh_group_put(taker.shrinker.group);
+	bh_group_put(taker.charger.group);
+	support_end();
+}
+END_TEST
+
 static bool kill_once(struct bh_group *over, int64_t size)
 {
 	static int nr_calls;
@@ -455,6 +520,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, who_takes_a_protection_away_wakes_those_who_wait);
 	tcase_add_test(tcase, who_registers_a_shrinker_wakes_those_who_wait);
 	tcase_add_test(tcase, slabs_that_others_empty_are_found_without_any_uncharge);
+	tcase_add_test(tcase, inside_reclaim_one_who_waits_gets_all_that_comes_back);
 	tcase_add_test(
 		tcase, after_a_kill_the_whole_reserve_is_there_for_those_who_cannot_fail);
 	tcase_add_test(tcase, no_wake_up_is_lost);

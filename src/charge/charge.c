@@ -214,7 +214,8 @@ static bool decide(struct request *rq)
  */
 static bool wait_for_memory(struct request *rq)
 {
-	enum bhi_reserve reserve = rq->killed ? BHI_RESERVE_ALL : BHI_RESERVE_HALF;
+	enum bhi_reserve reserve =
+		rq->killed || bhi_reclaim_active() ? BHI_RESERVE_ALL : BHI_RESERVE_HALF;
 	bool charged;
 
 	if (try_past_limits(rq, BHI_RESERVE_NONE) || try_past_limits(rq, reserve))
