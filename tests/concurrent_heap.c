@@ -569,6 +569,45 @@ START_TEST(a_thread_ends_only_after_frees_that_rely_on_its_heap)
 }
 END_TEST
 
+static struct bh_cache *typed;
+
+static void take_typed(struct worker *self)
+{
+	for (int i = 0; i < 100; i++) {
+		void *object = bh_cache_alloc(typed, self->group, 0);
+
+		ck_assert_ptr_nonnull(object);
+		self->objects[self->nr++] = object;
+	}
+}
+
+static void collect_group(struct worker *self)
+{
+	bhi_heaps_collect(self->group);
+}
+
+START_TEST(a_slab_on_its_way_back_does_not_keep_its_cache)
+{
+	struct worker *owner, *other;
+
+	start();
+	typed = bh_cache_new("typed", 1000, 0, NULL);
+	owner = hire(bh_root());
+	other = hire(bh_root());
+	let(owner, take_typed);
+	while (owner->nr)
+		pass(owner, other);
+	let(other, free_many);
+	/* It takes the slabs but the active one, and has freed none yet. */
+	send_to(other, collect_group, BHI_TP_SLAB_RELEASE);
+	ck_assert_int_eq(bh_cache_destroy(typed), 0);
+	go_on(other);
+	dismiss(owner);
+	dismiss(other);
+	end();
+}
+END_TEST
+
 START_TEST(a_slab_may_be_adopted_between_the_look_and_the_lock)
 {
 	struct worker *owner, *other, *heir;
@@ -667,7 +706,7 @@ END_TEST
 static void grow_one(struct worker *self)
 {
 	void **object = &self->objects[self->nr - 1];
-	void *p = bh_realloc(*object, 1000, 0);
+	void *p = bh_realloc_flags(*object, 1000, 0);
 
 	ck_assert_ptr_nonnull(p);
 	*object = p;
@@ -970,7 +1009,7 @@ static void *grow_and_delete(void *arg)
 				&race.shelf[at], take(group, 100), __ATOMIC_ACQ_REL);
 
 			if (p)
-				p = bh_realloc(p, 200 + next_random(&seed) % 1000, 0);
+				p = bh_realloc_flags(p, 200 + next_random(&seed) % 1000, 0);
 			swap_on_shelf(next_random(&seed) >> 12, p);
 		}
 		bh_group_put(group);
@@ -1108,6 +1147,7 @@ static void add(TCase *tcase)
 		tcase, dropping_a_group_takes_the_slabs_of_living_and_dead_threads);
 #if BH_DEBUG
 	tcase_add_test(tcase, a_thread_ends_only_after_frees_that_rely_on_its_heap);
+	tcase_add_test(tcase, a_slab_on_its_way_back_does_not_keep_its_cache);
 	tcase_add_test(tcase, a_slab_may_be_adopted_between_the_look_and_the_lock);
 	tcase_add_test(tcase, a_group_deleted_before_a_remote_free_pushes_misses_nothing);
 	tcase_add_test(tcase,

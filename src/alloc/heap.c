@@ -328,7 +328,9 @@ void bhi_heap_doom(struct bhi_heap *heap, struct bhi_slab *slab, struct bhi_list
 	bhi_heap_unkeep(heap, slab);
 	bhi_list_append(doomed, &slab->node);
 	bhi_store(&bin->bytes, bin->bytes - bhi_slab_bytes(slab));
-	bhi_store(&slab->remote, 0);
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_DOOMED);
+	/* pairs with bhi_slab_nr_live(): .needed still counts what was remote */
+	bhi_store_release(&slab->remote, 0);
 	bhi_store(&slab->thread, &bhi_thread_nobody);
 	bhi_store(&slab->heap, NULL);
 }
@@ -374,6 +376,7 @@ void bhi_slabs_release(struct bhi_list *doomed)
 		struct bh_group *group = slab->group;
 		int64_t bytes = (int64_t)bhi_slab_bytes(slab);
 
+		bhi_testpoint(BHI_TP_SLAB_RELEASE);
 		bhi_slab_free(slab);
 		bhi_uncharge(group, bytes, false);
 		bhi_background_decay();

@@ -265,8 +265,11 @@ void bhi_heap_abandon(struct bhi_heap *heap, struct bhi_list *doomed)
 
 uint32_t bhi_slab_nr_live(const struct bhi_slab *slab)
 {
-	uint32_t remote = bhi_remote_count(bhi_load(&slab->remote));
+	/* pairs with the release in bhi_heap_doom() */
+	uint32_t remote = bhi_remote_count(bhi_load_acquire(&slab->remote));
 	uint32_t out = bhi_slab_nr_out(slab);
 
+	if (bhi_load(&slab->state) == BHI_SLAB_DOOMED)
+		return 0;
 	return out > remote ? out - remote : 0;
 }

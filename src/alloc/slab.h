@@ -24,6 +24,7 @@ enum bhi_slab_state {
 	BHI_SLAB_FULL,    /* in a heap, without */
 	BHI_SLAB_ORPHAN,  /* its thread is gone; on the group's list */
 	BHI_SLAB_SHARED,  /* of several very small groups; small.h */
+	BHI_SLAB_DOOMED,  /* out of its heap, about to be freed; nothing lives */
 };
 
 struct bhi_slab {
