@@ -177,7 +177,7 @@ EXPORT void *realloc(void *ptr, size_t size)
 		bh_free(ptr);
 		return NULL;
 	}
-	return bh_realloc(ptr, size, 0);
+	return bh_realloc_flags(ptr, size, 0);
 }
 
 EXPORT void *reallocarray(void *ptr, size_t nr, size_t size)

@@ -368,7 +368,7 @@ static void op_realloc(struct input *in)
 
 	if (!old.p && !free_place())
 		return;
-	p = bh_realloc(old.p, size, flags);
+	p = bh_realloc_flags(old.p, size, flags);
 	if (!check_result(p, flags_are_valid(flags), flags)) {
 		if (old.p)
 			check(object);

@@ -71,7 +71,7 @@ START_TEST(memory_is_allocated_resized_asked_about_and_freed)
 	p = bh_alloc(group, 100, BH_ZERO);
 	ck_assert_ptr_nonnull(p);
 	strcpy(p, "text");
-	p = bh_realloc(p, 10000, 0);
+	p = bh_realloc_flags(p, 10000, 0);
 	ck_assert_str_eq(p, "text");
 	ck_assert_uint_ge(bh_usable_size(p), 10000);
 	ck_assert_ptr_eq(bh_group_of(p), group);

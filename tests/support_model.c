@@ -388,7 +388,7 @@ bool model_realloc(struct model_object *object, size_t size, unsigned flags)
 	model_verify(object);
 	release(object);
 	attempt_begin(&attempt, object->group, page_align(size), flags);
-	p = bh_realloc(object->p, size, flags);
+	p = bh_realloc_flags(object->p, size, flags);
 	if (!p) {
 		model_require(errno == ENOMEM, "errno %d", errno);
 		attempt_fail(&attempt, "a reallocation");

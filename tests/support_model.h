@@ -55,7 +55,7 @@ struct model_group {
 };
 
 enum model_kind {
-	MODEL_HEAP,  /* bh_alloc, bh_alloc_aligned, bh_realloc */
+	MODEL_HEAP,  /* bh_alloc, bh_alloc_aligned, bh_realloc_flags */
 	MODEL_PAGES, /* bh_alloc_pages */
 	MODEL_CACHED,
 };

@@ -270,10 +270,10 @@ START_TEST(flags_that_contradict_each_other_are_refused)
 		ck_assert_ptr_null(bh_alloc_pages(NULL, 0, bad[i]));
 		ck_assert_int_eq(errno, EINVAL);
 		errno = 0;
-		ck_assert_ptr_null(bh_realloc(object, 10000, bad[i]));
+		ck_assert_ptr_null(bh_realloc_flags(object, 10000, bad[i]));
 		ck_assert_int_eq(errno, EINVAL);
 		errno = 0;
-		ck_assert_ptr_null(bh_realloc(NULL, 100, bad[i]));
+		ck_assert_ptr_null(bh_realloc_flags(NULL, 100, bad[i]));
 		ck_assert_int_eq(errno, EINVAL);
 	}
 	bh_free(object);
@@ -300,7 +300,7 @@ START_TEST(what_does_not_fit_fails_with_enomem_and_leaves_no_trace)
 		ck_assert_ptr_null(bh_alloc_aligned(group, 64, bad[i], 0));
 		ck_assert_int_eq(errno, ENOMEM);
 		errno = 0;
-		ck_assert_ptr_null(bh_realloc(NULL, bad[i], 0));
+		ck_assert_ptr_null(bh_realloc_flags(NULL, bad[i], 0));
 		ck_assert_int_eq(errno, ENOMEM);
 	}
 	ck_assert_uint_eq(support_usage(group), 0);
@@ -347,7 +347,7 @@ START_TEST(realloc_keeps_contents_and_group_whatever_the_sizes)
 			char *p = take(group, from, 0), *q;
 
 			mark(p, both, 'x');
-			q = bh_realloc(p, to, 0);
+			q = bh_realloc_flags(p, to, 0);
 			ck_assert_ptr_nonnull(q);
 			check_object(group, q, to);
 			ck_assert(is_marked(q, both, 'x'));
@@ -366,19 +366,19 @@ START_TEST(realloc_stays_in_place_while_it_fits_and_is_not_half_empty)
 
 	support_start(ZONE);
 	p = take(NULL, 1000, 0);
-	ck_assert_ptr_eq(bh_realloc(p, 1024, 0), p);
-	ck_assert_ptr_eq(bh_realloc(p, 600, 0), p);
-	q = bh_realloc(p, 100, 0);
+	ck_assert_ptr_eq(bh_realloc_flags(p, 1024, 0), p);
+	ck_assert_ptr_eq(bh_realloc_flags(p, 600, 0), p);
+	q = bh_realloc_flags(p, 100, 0);
 	ck_assert_ptr_ne(q, p);
 	ck_assert_uint_le(bh_usable_size(q), 128);
-	p = bh_realloc(q, 0, 0);
+	p = bh_realloc_flags(q, 0, 0);
 	ck_assert_ptr_nonnull(p);
 	ck_assert_uint_le(bh_usable_size(p), 64);
 	bh_free(p);
-	p = bh_realloc(NULL, 100, 0);
+	p = bh_realloc_flags(NULL, 100, 0);
 	ck_assert_ptr_eq(bh_group_of(p), bh_root());
 	bh_free(p);
-	p = bh_realloc(NULL, 0, 0);
+	p = bh_realloc_flags(NULL, 0, 0);
 	ck_assert_ptr_nonnull(p);
 	bh_free(p);
 	support_end();
@@ -400,7 +400,7 @@ START_TEST(realloc_zeroes_what_lies_behind_the_old_usable_size)
 		p = take(NULL, size, 0);
 		old = bh_usable_size(p);
 		memset(p, 0xee, old);
-		q = bh_realloc(p, 4 * size + 4096, BH_ZERO);
+		q = bh_realloc_flags(p, 4 * size + 4096, BH_ZERO);
 		ck_assert_ptr_nonnull(q);
 		ck_assert(is_marked(q, old, (char)0xee));
 		ck_assert(is_zero(q + old, bh_usable_size(q) - old));
@@ -422,10 +422,10 @@ START_TEST(a_realloc_that_fails_leaves_the_old_object)
 	mark(p, 1000, 'x');
 	usage = support_usage(group);
 	errno = 0;
-	ck_assert_ptr_null(bh_realloc(p, 1 << 30, BH_ZERO));
+	ck_assert_ptr_null(bh_realloc_flags(p, 1 << 30, BH_ZERO));
 	ck_assert_int_eq(errno, ENOMEM);
 	errno = 0;
-	ck_assert_ptr_null(bh_realloc(p, SIZE_MAX, 0));
+	ck_assert_ptr_null(bh_realloc_flags(p, SIZE_MAX, 0));
 	ck_assert_int_eq(errno, ENOMEM);
 	ck_assert(is_marked(p, 1000, 'x'));
 	ck_assert_ptr_eq(bh_group_of(p), group);
@@ -450,10 +450,10 @@ START_TEST(what_an_object_of_a_deleted_group_grows_into_is_the_parents)
 	p = take(child, 100, 0);
 	bh_group_put(child);
 	ck_assert_ptr_eq(bh_group_of(p), child);
-	ck_assert_ptr_eq(bh_realloc(p, 105, 0), p);
-	q = bh_realloc(p, 200, 0);
+	ck_assert_ptr_eq(bh_realloc_flags(p, 105, 0), p);
+	q = bh_realloc_flags(p, 200, 0);
 	ck_assert_ptr_eq(bh_group_of(q), parent);
-	q = bh_realloc(q, 100, 0);
+	q = bh_realloc_flags(q, 100, 0);
 	ck_assert_ptr_eq(bh_group_of(q), parent);
 	bh_free(q);
 	bh_group_put(parent);

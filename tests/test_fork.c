@@ -181,7 +181,7 @@ static void use_what_was_there(void)
 		require(bh_usable_size(world.objects[i]) >= 100);
 		require(bh_group_of(world.objects[i]) == world.group);
 	}
-	require(bh_realloc(world.objects[SLAB], 5500, 0) == world.objects[SLAB]);
+	require(bh_realloc_flags(world.objects[SLAB], 5500, 0) == world.objects[SLAB]);
 }
 
 static void free_what_was_there(void)
@@ -207,7 +207,7 @@ static void ask_for_large_things(void)
 	require(is_refused(bh_alloc(world.group, 1000000, BH_NOFAIL)));
 	require(is_refused(bh_alloc_aligned(world.group, 65536, 10, 0)));
 	require(is_refused(bh_alloc_pages(world.group, 5, BH_ATOMIC)));
-	require(is_refused(bh_realloc(world.objects[RUN], 10000000, 0)));
+	require(is_refused(bh_realloc_flags(world.objects[RUN], 10000000, 0)));
 	require(is_refused(bh_group_new(NULL, "new")));
 	require(is_refused(bh_cache_new("new", 10, 0, NULL)));
 	require(bh_charge(world.group, 10000000, 0) == -ENOMEM);
@@ -228,7 +228,7 @@ static void ask_for_small_things(void)
 		require(is_refused(bh_cache_alloc(world.plain, world.group, flags[i])));
 	}
 	require(is_refused(bh_cache_alloc(world.built, NULL, 0)));
-	require(is_refused(bh_realloc(world.many[0], 600, 0)));
+	require(is_refused(bh_realloc_flags(world.many[0], 600, 0)));
 	require(bh_charge(world.group, 100, 0) == -ENOMEM);
 }
 

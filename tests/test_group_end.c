@@ -139,7 +139,7 @@ START_TEST(a_deleted_group_limits_and_protects_nothing_any_more)
 	ck_assert_int_eq(parent->counter.children_min_usage, 0);
 	ck_assert_int_eq(parent->counter.children_low_usage, 0);
 	/* A larger object of the same owner: nearest online ancestor. */
-	more = bh_realloc(pages, 100 * KIB, 0);
+	more = bh_realloc_flags(pages, 100 * KIB, 0);
 	ck_assert_ptr_nonnull(more);
 	ck_assert_ptr_eq(bh_group_of(more), parent);
 	ck_assert_uint_eq(count(), 1);

@@ -298,7 +298,7 @@ static void reallocate_what_malloc_gave(void *arg)
 	start();
 	announce(p);
 	errno = 0;
-	ck_assert_ptr_null(bh_realloc(p, 1000, 0));
+	ck_assert_ptr_null(bh_realloc_flags(p, 1000, 0));
 	ck_assert_int_eq(errno, EINVAL);
 	end();
 	free(p);
@@ -315,7 +315,7 @@ static void reallocate_what_was_freed(void *arg)
 	bh_free(p);
 	announce(p);
 	errno = 0;
-	ck_assert_ptr_null(bh_realloc(p, 1000, 0));
+	ck_assert_ptr_null(bh_realloc_flags(p, 1000, 0));
 	ck_assert_int_eq(errno, EINVAL);
 	end();
 }

@@ -94,7 +94,7 @@ static inline void *bh_sqlite_xmalloc_(int size)
 
 static inline void *bh_sqlite_xrealloc_(void *ptr, int size)
 {
-	return bh_realloc(ptr, (size_t)size, BH_RETRY_MAYFAIL);
+	return bh_realloc_flags(ptr, (size_t)size, BH_RETRY_MAYFAIL);
 }
 
 /* The largest request, rounded up to whole pages, is more than an int can say. */
