@@ -11,6 +11,7 @@
 enum kind {
 	KIND_SIZE,
 	KIND_NUMBER,
+	KIND_WORD, /* one of .words, separated by '|'; the value is its index */
 };
 
 static const struct option {
@@ -33,6 +34,16 @@ static const struct option {
 	[BHI_OPTION_DECAY_MS] = {PREFIX "DECAY_MS", "1 to 3600000",
 		"milliseconds before free pages go back to the kernel (default: 1000)", 1,
 		3600000, KIND_NUMBER},
+	[BHI_OPTION_PAGEFAULT] = {PREFIX "PAGEFAULT", "uffd|mprotect",
+		"how first touches of private memory are caught (default: uffd where the "
+		"kernel allows it)",
+		0, 1, KIND_WORD},
+	[BHI_OPTION_REAP_TRIES] = {PREFIX "REAP_TRIES", "1 to 1000",
+		"how often the reaper tries a victim that holds a lock (default: 10)", 1,
+		1000, KIND_NUMBER},
+	[BHI_OPTION_REAP_INTERVAL_MS] = {PREFIX "REAP_INTERVAL_MS", "1 to 10000",
+		"milliseconds between two of these tries (default: 100)", 1, 10000,
+		KIND_NUMBER},
 };
 
 /* The one variable that is no value. */
@@ -41,11 +52,39 @@ static const char options_form[] = "help";
 
 extern char **environ;
 
+static int parse_word(const char *words, const char *text, uint64_t *ret)
+{
+	size_t len = strlen(text);
+
+	for (uint64_t i = 0;; i++) {
+		size_t end = strcspn(words, "|");
+
+		if (end == len && !strncmp(words, text, len)) {
+			*ret = i;
+			return 0;
+		}
+		if (!words[end])
+			return -EINVAL;
+		words += end + 1;
+	}
+}
+
+static int parse_value(const struct option *option, const char *text, uint64_t *ret)
+{
+	switch (option->kind) {
+	case KIND_SIZE:
+		return bhi_parse_size(text, ret);
+	case KIND_NUMBER:
+		return bhi_parse_u64(text, UINT64_MAX, ret);
+	default:
+		return parse_word(option->form, text, ret);
+	}
+}
+
 static int parse(const struct option *option, const char *text, uint64_t *ret)
 {
 	uint64_t value;
-	int r = option->kind == KIND_SIZE ? bhi_parse_size(text, &value)
-					  : bhi_parse_u64(text, UINT64_MAX, &value);
+	int r = parse_value(option, text, &value);
 
 	if (r)
 		return r;

@@ -21,6 +21,8 @@ enum bhi_failpoint_kind {
 	BHI_FP_POOL,   /* metadata objects */
 	BHI_FP_CHARGE, /* a charge, after the flags were looked at; never BH_NOFAIL */
 	BHI_FP_PAGES,  /* pages from the buddy */
+	BHI_FP_UFFD,   /* userfaultfd(2) and its ioctls */
+	BHI_FP_SIGNAL, /* sigaction(2), sigaltstack(2) */
 	BHI_FP_NR,
 };
 

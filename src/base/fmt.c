@@ -345,6 +345,12 @@ void bhi_json_u64(struct bhi_out *out, const char *key, uint64_t value)
 	bhi_outf(out, "%lu", (unsigned long)value);
 }
 
+void bhi_json_i64(struct bhi_out *out, const char *key, int64_t value)
+{
+	json_key(out, key);
+	bhi_outf(out, "%ld", (long)value);
+}
+
 void bhi_json_bool(struct bhi_out *out, const char *key, bool value)
 {
 	json_key(out, key);

@@ -30,7 +30,7 @@ void bhi_out_init(struct bhi_out *out, int fd);
 int bhi_out_flush(struct bhi_out *out);
 
 /*
- * A small printf: %s %c %d %u %zu %x %lu %llu %p %%, with '-', '0' and a
+ * A small printf: %s %c %d %ld %u %zu %x %lu %llu %p %%, with '-', '0' and a
  * width (a number or '*').
  * Context: may wait (for the descriptor), no allocation.
  */
@@ -51,6 +51,7 @@ void bhi_json_begin(struct bhi_out *out, const char *key, char bracket);
 void bhi_json_end(struct bhi_out *out, char bracket);
 void bhi_json_str(struct bhi_out *out, const char *key, const char *value);
 void bhi_json_u64(struct bhi_out *out, const char *key, uint64_t value);
+void bhi_json_i64(struct bhi_out *out, const char *key, int64_t value);
 void bhi_json_bool(struct bhi_out *out, const char *key, bool value);
 
 /* The same into @buf, cut to @size bytes (at least 1, at most 512 are used) with the

@@ -15,16 +15,21 @@
 enum bhi_rank {
 	BHI_RANK_START,    /* api/start.c: starting the library */
 	BHI_RANK_OOM,      /* oom/oom.c: one OOM decision at a time */
+	BHI_RANK_TASKS,    /* task/task.c: the list of tasks, deadlines */
 	BHI_RANK_TREE,     /* account/group.c: shape of the group tree, ids, references */
 	BHI_RANK_SHRINKER, /* reclaim/shrinker.c: the list of shrinkers */
 	BHI_RANK_CACHE,    /* alloc/cache.c: the list of typed caches */
 	BHI_RANK_THREAD,   /* base/thread.c: the list of threads; claims on their sections
 			    */
-	BHI_RANK_SMALL, /* alloc/small.c: slabs shared by very small groups, per class */
-	BHI_RANK_OWNED, /* alloc/: heaps, orphans and page runs of one group */
-	BHI_RANK_BUDDY, /* alloc/buddy.c: free blocks */
-	BHI_RANK_STALL, /* account/stall.c: the stall clock of one group */
-	BHI_RANK_POOL,  /* base/pool.c: free metadata objects */
+	BHI_RANK_SMALL,  /* alloc/small.c: slabs shared by very small groups, per class */
+	BHI_RANK_OWNED,  /* alloc/: heaps, orphans and page runs of one group */
+	BHI_RANK_BUDDY,  /* alloc/buddy.c: free blocks */
+	BHI_RANK_STALL,  /* account/stall.c: the stall clock of one group */
+	BHI_RANK_REAPER, /* oom/reaper.c: the victims that wait to be reaped */
+	BHI_RANK_WARM,   /* task/warm.c: areas that small tasks left behind */
+	BHI_RANK_WINDOW, /* task/window.c: free areas of the private window */
+	BHI_RANK_POOL,   /* base/pool.c: free metadata objects */
+	BHI_RANK_COND,   /* task/cond.c: the waiters of some bh_conds */
 	BHI_RANK_NR,
 };
 

@@ -3,4 +3,6 @@
 
 struct bhi_policy bhi_policy = {
 	.small_must_succeed = true,
+	.reaper = true,
+	.killable_waits = true,
 };

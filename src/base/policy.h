@@ -14,6 +14,10 @@ struct bhi_policy {
 	 * killer helps; off, it fails after one round like a costly one.
 	 */
 	bool small_must_succeed;
+	/* Victims are reaped; off, their memory comes back when they have unwound. */
+	bool reaper;
+	/* Waits for locks and for memory end when the task is killed. */
+	bool killable_waits;
 };
 
 extern struct bhi_policy bhi_policy;

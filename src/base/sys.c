@@ -112,6 +112,41 @@ int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 	return r;
 }
 
+/* Without futex_waitv nobody tells of a kill: so long a victim may sleep on. */
+#define LOOK_FOR_KILL_NS (10 * BHI_NS_PER_MS)
+
+int bhi_sys_futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
+	uint32_t kill_value, uint64_t timeout_ns)
+{
+	struct futex_waitv waiters[] = {
+		{.uaddr = (uintptr_t)word,
+			.val = value,
+			.flags = FUTEX_32 | FUTEX_PRIVATE_FLAG},
+		{.uaddr = (uintptr_t)kill_word,
+			.val = kill_value,
+			.flags = FUTEX_32 | FUTEX_PRIVATE_FLAG},
+	};
+	uint64_t until = bhi_sys_now_ns() + timeout_ns;
+	struct timespec ts = {
+		.tv_sec = (time_t)(until / BHI_NS_PER_SEC),
+		.tv_nsec = (long)(until % BHI_NS_PER_SEC),
+	};
+	int saved = errno, r = 0;
+
+	if (syscall(SYS_futex_waitv, waiters, bhi_array_size(waiters), 0,
+		    timeout_ns ? &ts : NULL, CLOCK_MONOTONIC) < 0 &&
+		errno != EAGAIN)
+		r = -errno;
+	errno = saved;
+	if (r != -ENOSYS)
+		return r;
+	if (bhi_load(kill_word) != kill_value)
+		return 0;
+	r = bhi_sys_futex_wait(word, value,
+		timeout_ns ? bhi_min(timeout_ns, LOOK_FOR_KILL_NS) : LOOK_FOR_KILL_NS);
+	return r == -ETIMEDOUT && timeout_ns != LOOK_FOR_KILL_NS ? 0 : r;
+}
+
 void bhi_sys_futex_wake(uint32_t *word, int nr)
 {
 	int saved = errno;

@@ -52,6 +52,14 @@ int bhi_sys_wipe_on_fork(void *addr, size_t size);
  */
 int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns);
 
+/*
+ * The same, but it also ends when *@kill_word is no longer @kill_value and its writer has
+ * woken it. Where the kernel has no futex_waitv(2) (Linux 5.16) it wakes up from time to
+ * time to look. Returns 0, -ETIMEDOUT or -EINTR. Context: may wait.
+ */
+int bhi_sys_futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
+	uint32_t kill_value, uint64_t timeout_ns);
+
 /* Wake up to @nr waiters. Context: signal-safe. */
 void bhi_sys_futex_wake(uint32_t *word, int nr);
 

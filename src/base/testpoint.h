@@ -17,6 +17,15 @@ enum bhi_testpoint {
 	BHI_TP_REMOTE_GIVE,   /* remote.c: in the section, the group was online */
 	BHI_TP_REMOTE_ORPHAN, /* remote.c: no heap was seen, the lock not yet taken */
 	BHI_TP_REMOTE_PUSHED, /* remote.c: the object is remote, the heap not yet told */
+	BHI_TP_SLAB_RELEASE,  /* heap.c: a doomed slab is about to be freed */
+	BHI_TP_CLAIM,   /* region.c: the reaper has said unstable, guards not yet seen */
+	BHI_TP_REAP,    /* end.c: the region is claimed, nothing zapped yet */
+	BHI_TP_ZAPPED,  /* end.c: one span is zapped */
+	BHI_TP_FAULT,   /* pagefault.c: charged, the region not yet entered */
+	BHI_TP_LEAVING, /* enter.c: fn has returned, the task is still entered */
+	BHI_TP_LEFT,    /* enter.c: nobody is inside any more, the report not yet made */
+	BHI_TP_KILLED,  /* kill.c: the reason is set, the reaper not yet told */
+	BHI_TP_WOKEN, /* holder.c: a waiter has seen whether it is killed, not the lock */
 };
 
 #if BH_DEBUG
