@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "task/end.h"
+
+#include <limits.h>
+
+#include "account/waiters.h"
+#include "base/sys.h"
+#include "base/testpoint.h"
+#include "task/latency.h"
+#include "task/warm.h"
+
+/* How much is zapped before it is uncharged: small enough that others go on soon, large
+ * enough that the system call's own cost does not show. */
+#define CHUNK_PAGES (4 * BHI_AREA_PAGES)
+
+void bhi_task_uncharge(struct bh_task *task, uint64_t bytes)
+{
+	if (bytes)
+		bhi_counter_uncharge(&task->group->counter, (int64_t)bytes);
+}
+
+static void note_reaped(struct bh_task *task, uint64_t bytes)
+{
+	struct bhi_kill *kill = &task->kill;
+
+	if (!bytes || !bhi_task_killed(task))
+		return;
+	bhi_store(&kill->reaped, kill->reaped + bytes);
+	if (!kill->first_byte_ns)
+		bhi_store(&kill->first_byte_ns, bhi_sys_now_ns() - kill->time_ns);
+}
+
+static void note_all_reaped(struct bh_task *task)
+{
+	struct bhi_kill *kill = &task->kill;
+	uint64_t ns = bhi_max(bhi_sys_now_ns() - kill->time_ns, (uint64_t)1);
+
+	bhi_store(&kill->all_bytes_ns, ns);
+	if (kill->first_byte_ns)
+		bhi_latency_note(
+			kill->state, BHI_LATENCY_FIRST_BYTE, kill->first_byte_ns);
+	bhi_latency_note(kill->state, BHI_LATENCY_ALL_BYTES, ns);
+}
+
+static void zap_span(struct bh_task *task, uint32_t first)
+{
+	uint32_t nr_pages = bhi_load(&bhi_private.areas[first].nr_pages);
+
+	for (uint32_t page = 0; page < nr_pages; page += CHUNK_PAGES) {
+		uint64_t bytes = bhi_region_zap(&task->region, first, page,
+			bhi_min((uint32_t)CHUNK_PAGES, nr_pages - page));
+
+		bhi_task_uncharge(task, bytes);
+		note_reaped(task, bytes);
+	}
+	bhi_testpoint(BHI_TP_ZAPPED);
+}
+
+/* The caller has moved .end to TAKEN. The spans stay the task's: a touch of them must
+ * lead to it. */
+static void zap_all(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+
+	bhi_testpoint(BHI_TP_REAP);
+	for (uint32_t first = region->spans; first != BHI_NO_AREA;
+		first = bhi_private.areas[first].next)
+		zap_span(task, first);
+	if (bhi_task_killed(task))
+		note_all_reaped(task);
+	bhi_store_release(&region->end, BHI_REGION_GONE);
+	bhi_sys_futex_wake(&region->end, INT_MAX);
+}
+
+static bool take_end(struct bhi_region *region)
+{
+	uint32_t live = BHI_REGION_LIVE;
+
+	return bhi_compare_exchange(&region->end, &live, BHI_REGION_TAKEN);
+}
+
+void bhi_task_set_skip(struct bh_task *task)
+{
+	bhi_store_release(&task->skip, 1);
+	bhi_waiters_wake();
+}
+
+bool bhi_task_try_reap(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+
+	if (!take_end(region))
+		return true;
+	/* Looked at after TAKEN was set: bh_task_dump_begin() does it the other way
+	 * round. */
+	if (bhi_load(&task->dumping) || !bhi_region_try_claim(region)) {
+		bhi_store_release(&region->end, BHI_REGION_LIVE);
+		bhi_sys_futex_wake(&region->end, INT_MAX);
+		return false;
+	}
+	zap_all(task);
+	return true;
+}
+
+/* TAKEN may go back to LIVE when the reaper met a guard: then it is ours to take. */
+void bhi_task_reap_own(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+
+	while (!take_end(region)) {
+		/* pairs with the release in zap_all() */
+		if (bhi_load_acquire(&region->end) == BHI_REGION_GONE)
+			return;
+		bhi_sys_futex_wait(&region->end, BHI_REGION_TAKEN, 0);
+	}
+	bhi_store(&region->unstable, 1);
+	zap_all(task);
+}
+
+void bhi_task_end(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+
+	if (bhi_task_end_hook)
+		bhi_task_end_hook(task);
+	if (bhi_warm_put(task))
+		return;
+	while (!bhi_region_is_empty(region)) {
+		uint32_t first = region->spans;
+
+		if (region->bytes)
+			zap_span(task, first);
+		bhi_region_give(region, first);
+	}
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "task/kill.h"
+
+#include <limits.h>
+
+#include "account/waiters.h"
+#include "base/policy.h"
+#include "base/sys.h"
+#include "base/testpoint.h"
+
+void (*bhi_task_reap_hook)(struct bh_task *task);
+
+/* What the words say now; they may change while they are read. */
+static enum bh_victim_state state_of(const struct bh_task *task)
+{
+	if (!bhi_load(&task->inside))
+		return BH_VICTIM_IDLE;
+	if (bhi_load(&task->region.hold))
+		return BH_VICTIM_HOLDING;
+	if (bhi_load(&task->blocked))
+		return BH_VICTIM_BLOCKED;
+	if (bhi_load(&task->in_fault))
+		return BH_VICTIM_IN_PAGEFAULT;
+	return bhi_load(&task->in_call) ? BH_VICTIM_IN_CALL : BH_VICTIM_RUNNING;
+}
+
+bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *cause)
+{
+	struct bhi_kill *kill = &task->kill;
+
+	if (bhi_load(&kill->claimed) || bhi_exchange(&kill->claimed, 1))
+		return false;
+	kill->state = state_of(task);
+	kill->time_ns = bhi_sys_now_ns();
+	kill->bytes = bhi_load(&task->region.bytes);
+	kill->cause = *cause;
+	return true;
+}
+
+void bhi_task_deliver_kill(struct bh_task *task)
+{
+	/* pairs with the acquire in bhi_task_killed() */
+	__atomic_store_n(&task->killed, task->kill.cause.reason, __ATOMIC_SEQ_CST);
+	bhi_testpoint(BHI_TP_KILLED);
+	if (bhi_policy.killable_waits) {
+		bhi_sys_futex_wake(&task->killed, INT_MAX);
+		bhi_waiters_wake();
+	}
+	if (task->on_kill)
+		task->on_kill(task->on_kill_arg);
+	if (bhi_task_reap_hook)
+		bhi_task_reap_hook(task);
+}
+
+bool bhi_task_kill(struct bh_task *task, const struct bhi_kill_cause *cause)
+{
+	if (!bhi_task_claim_kill(task, cause))
+		return false;
+	bhi_task_deliver_kill(task);
+	return true;
+}
+
+int bhi_task_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (!task || !bhi_policy.killable_waits)
+		return bhi_sys_futex_wait(word, value, timeout_ns);
+	return bhi_sys_futex_wait_two(
+		word, value, &task->killed, BH_NOT_KILLED, timeout_ns);
+}
+
+void bhi_task_sleep(uint64_t ns)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (!task || !bhi_policy.killable_waits)
+		bhi_sys_pause(ns);
+	else
+		(void)bhi_sys_futex_wait(&task->killed, BH_NOT_KILLED, ns);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "task/region.h"
+
+#include <errno.h>
+
+#include "base/bug.h"
+#include "base/testpoint.h"
+
+void bhi_region_init(struct bhi_region *region)
+{
+	*region = (struct bhi_region){.spans = BHI_NO_AREA};
+}
+
+bool bhi_region_enter(struct bhi_region *region)
+{
+	for (;;) {
+		bhi_store(&region->busy, 1);
+		bhi_region_fence();
+		if (bhi_likely(!bhi_load(&region->unstable)))
+			return true;
+		bhi_region_leave(region);
+		if (!region->hold)
+			return false;
+		/* The reaper that set it sees our hold, and backs off. */
+		bhi_sys_pause(0);
+	}
+}
+
+bool bhi_region_try_claim(struct bhi_region *region)
+{
+	bhi_store(&region->unstable, 1);
+	/* pairs with bhi_region_fence() between a guard and the look at unstable */
+	bhi_sys_membarrier();
+	bhi_testpoint(BHI_TP_CLAIM);
+	if (!bhi_load_acquire(&region->hold) && !bhi_load_acquire(&region->busy))
+		return true;
+	bhi_store_release(&region->unstable, 0);
+	return false;
+}
+
+uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,
+	enum bhi_area_kind kind, uint32_t nr_pages)
+{
+	uint32_t nr = (nr_pages + BHI_AREA_PAGES - 1) / BHI_AREA_PAGES;
+	uint32_t first = bhi_areas_take(nr, task);
+	struct bhi_area *areas;
+
+	if (first == BHI_NO_AREA)
+		return BHI_NO_AREA;
+	areas = &bhi_private.areas[first];
+	for (uint32_t i = 0; i < nr; i++) {
+		areas[i].kind = (uint16_t)kind;
+		areas[i].nr_used = 0;
+		for (unsigned w = 0; w < bhi_array_size(areas[i].used); w++) {
+			/* A page of a former owner would not be charged. */
+			bh_assert(!areas[i].populated[w]);
+			areas[i].used[w] = 0;
+		}
+		areas[i].nr_areas = 0;
+		areas[i].next = first;
+	}
+	areas->next = region->spans;
+	areas->nr_areas = nr;
+	areas->nr_pages = nr_pages;
+	region->spans = first;
+	region->nr_areas += nr;
+	return first;
+}
+
+static void add_bytes(struct bhi_region *region, int64_t bytes)
+{
+	uint64_t sum = region->bytes + (uint64_t)bytes;
+
+	bhi_store(&region->bytes, sum);
+	if (sum > region->peak)
+		bhi_store(&region->peak, sum);
+}
+
+void bhi_region_adopt(struct bhi_region *region, uint32_t number, uint64_t bytes)
+{
+	struct bhi_area *area = &bhi_private.areas[number];
+
+	area->kind = BHI_AREA_HEAP;
+	area->next = region->spans;
+	area->nr_areas = 1;
+	area->nr_pages = BHI_AREA_PAGES;
+	region->spans = number;
+	region->nr_areas++;
+	add_bytes(region, (int64_t)bytes);
+}
+
+void bhi_region_give(struct bhi_region *region, uint32_t first)
+{
+	uint32_t *link = &region->spans;
+	uint32_t nr = bhi_private.areas[first].nr_areas;
+
+	while (*link != first) {
+		BUG_ON(*link == BHI_NO_AREA);
+		link = &bhi_private.areas[*link].next;
+	}
+	*link = bhi_private.areas[first].next;
+	region->nr_areas -= nr;
+	bhi_areas_give(first, nr);
+}
+
+uint32_t bhi_span_of(uint32_t number)
+{
+	const struct bhi_area *area = &bhi_private.areas[number];
+
+	return area->nr_areas ? number : area->next;
+}
+
+static uint64_t word_of(uint32_t first, uint32_t page)
+{
+	return bhi_private.areas[first + page / BHI_AREA_PAGES]
+		.populated[page % BHI_AREA_PAGES / 64];
+}
+
+/* Of the pages from @page on, the end of those that are populated, or not, as it is. */
+static uint32_t same_until(uint32_t first, uint32_t page, uint32_t end)
+{
+	uint64_t flip = bhi_region_has(first, page) ? UINT64_MAX : 0;
+
+	while (page < end) {
+		uint64_t others = (word_of(first, page) ^ flip) >> (page % 64);
+
+		if (others)
+			return bhi_min(page + (uint32_t)__builtin_ctzl(others), end);
+		page = (page / 64 + 1) * 64;
+	}
+	return end;
+}
+
+static void mark(uint32_t first, uint32_t page, uint32_t end, bool populated)
+{
+	for (; page < end; page++) {
+		struct bhi_area *area = &bhi_private.areas[first + page / BHI_AREA_PAGES];
+		uint64_t bit = (uint64_t)1 << (page % 64);
+		uint64_t *word = &area->populated[page % BHI_AREA_PAGES / 64];
+
+		*word = populated ? *word | bit : *word & ~bit;
+	}
+}
+
+static char *page_address(uint32_t first, uint32_t page)
+{
+	return (char *)bhi_area_address(first) + (size_t)page * BHI_PAGE_SIZE;
+}
+
+int bhi_region_populate(
+	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr)
+{
+	uint32_t end = page + nr, next;
+
+	for (uint32_t at = page; at < end; at = next) {
+		next = same_until(first, at, end);
+		if (bhi_region_has(first, at))
+			continue;
+		if (bhi_window_populate(page_address(first, at),
+			    (size_t)(next - at) * BHI_PAGE_SIZE)) {
+			/* Some may be there; what is not marked is zapped. */
+			bhi_window_zap(page_address(first, at),
+				(size_t)(next - at) * BHI_PAGE_SIZE);
+			return -ENOMEM;
+		}
+		mark(first, at, next, true);
+		add_bytes(region, (int64_t)(next - at) * (int64_t)BHI_PAGE_SIZE);
+	}
+	return 0;
+}
+
+uint64_t bhi_region_zap(
+	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr)
+{
+	uint32_t end = page + nr, next;
+	uint64_t sum = 0;
+
+	for (uint32_t at = page; at < end; at = next) {
+		size_t size;
+
+		next = same_until(first, at, end);
+		if (!bhi_region_has(first, at))
+			continue;
+		size = (size_t)(next - at) * BHI_PAGE_SIZE;
+		bhi_window_zap(page_address(first, at), size);
+		mark(first, at, next, false);
+		add_bytes(region, -(int64_t)size);
+		sum += size;
+	}
+	return sum;
+}
+
+uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr)
+{
+	uint32_t end = page + nr, missing = 0, next;
+
+	for (; page < end; page = next) {
+		next = same_until(first, page, end);
+		if (!bhi_region_has(first, page))
+			missing += next - page;
+	}
+	return missing;
+}

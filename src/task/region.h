@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The region of a task: its spans of the private window and which of their pages are
+ * populated.
+ *
+ * Two threads may change that: the one inside the task, and the reaper, which comes at
+ * any time and must wait for nobody. Protocol (asymmetric Dekker, as base/thread.h):
+ *
+ *	owner					reaper
+ *	guard += 1				unstable = 1
+ *	compiler fence				membarrier on all threads
+ *	unstable? -> guard -= 1, unwind		guard != 0? -> unstable = 0, try later
+ *	... populate, zap, hold section ...	... zap everything ...
+ *	guard -= 1 (release)
+ *
+ * There are two guards, .busy around changes of pages and .hold, a count, around hold
+ * sections; the reaper looks at both. Not both get in: the membarrier falls, in the
+ * owner's instruction order, either after its store to the guard, which the reaper then
+ * sees, or before it, and then the owner's later load sees unstable. Where the kernel has
+ * no membarrier the owner runs a full fence in its place. The release of a guard pairs
+ * with the reaper's acquiring load.
+ *
+ * Once the reaper got in, unstable stays set for the life of the task: no page is ever
+ * populated again, so one that was reaped faults and never reads as zero. An owner that
+ * sees unstable while the reaper is about to back off is refused as well; it belongs to a
+ * task that is killed, and unwinds. Only inside a hold section must it wait for the back
+ * off, which its own hold makes certain.
+ */
+#ifndef BHI_TASK_REGION_H
+#define BHI_TASK_REGION_H
+
+#include "base/thread.h"
+#include "task/window.h"
+
+struct bhi_region {
+	/* owner thread only, read by the reaper; protocol above */
+	uint32_t hold;
+	uint32_t busy;
+	/* the reaper's, read by the owner */
+	uint32_t unstable;
+	/* atomic: who takes everything back, enum bhi_region_end */
+	uint32_t end;
+	/* whoever may change pages */
+	uint32_t spans; /* first area of the newest span, or BHI_NO_AREA */
+	uint32_t nr_areas;
+	/* atomic; written by whoever may change pages */
+	uint64_t bytes; /* populated */
+	uint64_t peak;
+};
+
+enum bhi_region_end {
+	BHI_REGION_LIVE,
+	BHI_REGION_TAKEN, /* somebody zaps all of it */
+	BHI_REGION_GONE,  /* nothing is populated any more, for ever */
+};
+
+/* Context: any. */
+void bhi_region_init(struct bhi_region *region);
+
+/* Full fence where there is no membarrier. Context: signal-safe. */
+static inline void bhi_region_fence(void)
+{
+	if (bhi_unlikely(bhi_thread_fenced))
+		bhi_fence();
+	else
+		bhi_compiler_fence();
+}
+
+/* Begin to change pages; not nested. False: the region is being reaped. Context: owner
+ * thread only, signal-safe. */
+bool bhi_region_enter(struct bhi_region *region);
+
+/* Context: owner thread only, signal-safe. */
+static inline void bhi_region_leave(struct bhi_region *region)
+{
+	/* pairs with the acquiring load in bhi_region_try_claim() */
+	bhi_store_release(&region->busy, 0);
+}
+
+/* The reaper's side: false: the owner is in a hold section, or about to change pages.
+ * Context: any, no allocation. */
+bool bhi_region_try_claim(struct bhi_region *region);
+
+/*
+ * A span of @nr_pages usable pages, none of them populated. Its first area, or
+ * BHI_NO_AREA. Between enter and leave. Context: owner thread only.
+ */
+uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,
+	enum bhi_area_kind kind, uint32_t nr_pages);
+
+/* Make an area of a heap, @bytes of which are populated and charged, part of the region.
+ * Between enter and leave. Context: owner thread only. */
+void bhi_region_adopt(struct bhi_region *region, uint32_t number, uint64_t bytes);
+
+/* Give a span back of which no page is populated. Between enter and leave. Context: owner
+ * thread only. */
+void bhi_region_give(struct bhi_region *region, uint32_t first);
+
+/* Populate those of @nr pages of a span that are not; they are charged. 0 or -ENOMEM:
+ * some still are not. Between enter and leave. Context: owner thread only, signal-safe.
+ */
+int bhi_region_populate(
+	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr);
+
+/* Zap those of @nr pages of a span that are populated; bytes to uncharge. Between enter
+ * and leave, or claimed. Context: signal-safe. */
+uint64_t bhi_region_zap(
+	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr);
+
+/* How many of @nr pages of a span are not populated. Context: owner thread only. */
+uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr);
+
+/* Whether a page of a span is populated. Context: owner thread only. */
+static inline bool bhi_region_has(uint32_t first, uint32_t page)
+{
+	const struct bhi_area *area = &bhi_private.areas[first + page / BHI_AREA_PAGES];
+
+	page %= BHI_AREA_PAGES;
+	return area->populated[page / 64] >> (page % 64) & 1;
+}
+
+/* The first area of the span that area @number belongs to. Context: signal-safe. */
+uint32_t bhi_span_of(uint32_t number);
+
+/* Whether all spans were given back. Context: any. */
+static inline bool bhi_region_is_empty(const struct bhi_region *region)
+{
+	return region->spans == BHI_NO_AREA;
+}
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include "task/signal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "base/failpoint.h"
+#include "base/pool.h"
+#include "task/kill.h"
+#include "task/landing.h"
+
+/* The pagefault path and what the kernel saves, with the largest vector registers, take
+ * a few KiB; a host's handler that we pass a signal on to runs on it too. */
+#define STACK_SIZE ((size_t)64 * 1024)
+
+/* How far below the stack a touch is still taken for an overflow: a frame of a megabyte
+ * skips the guard page. */
+#define OVERFLOW_REACH ((uintptr_t)1 << 20)
+
+enum bhi_pagefault_end (*bhi_pagefault_hook)(struct bh_task *task, void *addr);
+
+static struct {
+	/* immutable after init */
+	struct sigaction segv, bus;
+	bool has_segv, has_bus;
+} state;
+
+static BHI_TLS struct {
+	bool ready;
+	void *stack;      /* ours, or NULL */
+	uintptr_t lowest; /* of the thread's stack */
+} self;
+
+static bool is_overflow(const void *addr, const ucontext_t *context)
+{
+	uintptr_t at = (uintptr_t)addr, sp = bhi_landing_stack(context);
+
+	return self.lowest && at < self.lowest + BHI_PAGE_SIZE &&
+	       at >= self.lowest - OVERFLOW_REACH &&
+	       sp < self.lowest + OVERFLOW_REACH / 16 && sp + OVERFLOW_REACH > at;
+}
+
+static bool end_overflow(struct bh_task *task, ucontext_t *context)
+{
+	const struct bhi_kill_cause cause = {.reason = BH_KILLED_STACK};
+
+	if (!bhi_task_may_unwind(task))
+		return false;
+	bhi_task_kill(task, &cause);
+	bhi_landing_redirect(context, task->landing);
+	return true;
+}
+
+/* False: not ours. */
+static bool handle(siginfo_t *info, ucontext_t *context)
+{
+	struct bh_task *task = bhi_task_current;
+	void *addr = info->si_addr;
+
+	/* Sent by somebody, not raised by an instruction. */
+	if (!task || info->si_code <= 0 || info->si_code == SI_KERNEL)
+		return false;
+	if (!bhi_private_contains(addr))
+		return is_overflow(addr, context) && end_overflow(task, context);
+	if (bhi_load(&bhi_private.areas[bhi_area_number(addr)].task) != task)
+		return false;
+	switch (bhi_pagefault_hook(task, addr)) {
+	case BHI_PAGEFAULT_RESTART:
+		return true;
+	case BHI_PAGEFAULT_UNWIND:
+		bhi_landing_redirect(context, task->landing);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The default action: the instruction runs again, with nobody to catch it, so that a core
+ * dump shows where it happened. */
+static void die(int sig)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+
+	sigaction(sig, &dfl, NULL);
+}
+
+/* As the kernel would have called it, but for the stack. */
+static void pass_on(int sig, siginfo_t *info, void *context)
+{
+	struct sigaction *old = sig == SIGSEGV ? &state.segv : &state.bus;
+	void (*handler)(int) = old->sa_handler;
+	int flags = old->sa_flags;
+	sigset_t mask = old->sa_mask, before;
+
+	/* The kernel does not let an instruction's signal be ignored. */
+	if (!(flags & SA_SIGINFO) && (handler == SIG_DFL || handler == SIG_IGN)) {
+		bool sent = info->si_code <= 0;
+
+		if (sent && handler == SIG_IGN)
+			return;
+		die(sig);
+		if (sent)
+			raise(sig);
+		return;
+	}
+	if (!(flags & SA_NODEFER))
+		sigaddset(&mask, sig);
+	/* All of it before the call, from which the handler may jump away. */
+	if (flags & SA_RESETHAND) {
+		old->sa_handler = SIG_DFL;
+		old->sa_flags = flags & ~SA_SIGINFO;
+	}
+	pthread_sigmask(SIG_BLOCK, &mask, &before);
+	if (flags & SA_SIGINFO)
+		((void (*)(int, siginfo_t *, void *))(void (*)(void))handler)(
+			sig, info, context);
+	else
+		handler(sig);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+	int saved = errno;
+
+	if (!handle(info, context))
+		pass_on(sig, info, context);
+	errno = saved;
+}
+
+static int install(int sig, struct sigaction *old, bool *has)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_signal,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+	};
+
+	if (*has)
+		return 0;
+	if (bhi_failpoint(BHI_FP_SIGNAL) || sigaction(sig, &action, old))
+		return -ENOMEM;
+	*has = true;
+	return 0;
+}
+
+/* A thread that ends with our stack gives it back. */
+static void thread_exit(struct bhi_thread *thread)
+{
+	const stack_t none = {.ss_flags = SS_DISABLE};
+	stack_t now;
+
+	(void)thread;
+	if (self.stack && !sigaltstack(NULL, &now) && now.ss_sp == self.stack)
+		sigaltstack(&none, NULL);
+	bhi_meta_unmap(self.stack, STACK_SIZE);
+	self.stack = NULL;
+	self.ready = false;
+}
+
+static struct bhi_thread_hook hook = {.exit = thread_exit};
+
+int bhi_signal_init(void)
+{
+	int r = install(SIGSEGV, &state.segv, &state.has_segv);
+
+	if (!r)
+		r = install(SIGBUS, &state.bus, &state.has_bus);
+	bhi_thread_hook_register(&hook);
+	return r;
+}
+
+static uintptr_t lowest_of_stack(void)
+{
+	pthread_attr_t attr;
+	void *lowest = NULL;
+	size_t size;
+
+	if (pthread_getattr_np(pthread_self(), &attr))
+		return 0;
+	pthread_attr_getstack(&attr, &lowest, &size);
+	pthread_attr_destroy(&attr);
+	return (uintptr_t)lowest;
+}
+
+static int make_stack(void)
+{
+	stack_t now, ours = {.ss_size = STACK_SIZE};
+
+	if (bhi_failpoint(BHI_FP_SIGNAL) || sigaltstack(NULL, &now))
+		return -ENOMEM;
+	if (!(now.ss_flags & SS_DISABLE))
+		return 0;
+	ours.ss_sp = bhi_meta_map(STACK_SIZE);
+	if (!ours.ss_sp)
+		return -ENOMEM;
+	if (sigaltstack(&ours, NULL)) {
+		bhi_meta_unmap(ours.ss_sp, STACK_SIZE);
+		return -ENOMEM;
+	}
+	self.stack = ours.ss_sp;
+	return 0;
+}
+
+int bhi_signal_thread_init(void)
+{
+	int r;
+
+	if (bhi_likely(self.ready))
+		return 0;
+	/* Its end gives the stack back. */
+	if (!bhi_thread_self())
+		return -ENOMEM;
+	r = make_stack();
+	if (r)
+		return r;
+	self.lowest = lowest_of_stack();
+	self.ready = true;
+	return 0;
+}
