@@ -71,6 +71,7 @@ static void group_init(struct bh_group *group, struct bh_group *parent, const ch
 	strncpy(group->name, name, sizeof(group->name) - 1);
 	group->refs = 1;
 	group->on_limit = parent ? bhi_load(&parent->on_limit) : BH_FAIL;
+	group->on_limit_set = parent ? bhi_load(&parent->on_limit_set) : 0;
 	group->runs = UINT32_MAX;
 	bhi_list_init(&group->children);
 	bhi_list_init(&group->siblings);

@@ -51,10 +51,15 @@ struct bh_group {
 	uint32_t offline;
 	/* atomic */
 	uint32_t on_limit;
+	uint32_t on_limit_set; /* it or an ancestor's was; else the kind of memory says */
 	uint32_t oom_group;
 	int64_t external; /* bytes of bh_charge, but for what stocks count */
 	uint64_t events[BHI_EVENT_NR], local_events[BHI_EVENT_NR];
 	struct bhi_stall_clock stall;
+	/* the reclaim floor's; atomic: bytes that pagefaults want the background to
+	 * reclaim, and how often it did */
+	int64_t asked;
+	uint32_t nr_answers;
 	/* the reclaim floor's; protected by its list lock */
 	struct bhi_list shrinkers;
 	/* the alloc floor's; protected by .owned_lock */

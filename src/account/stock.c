@@ -169,7 +169,8 @@ static bool take_from_group(struct bh_group *group, int64_t size)
 	int64_t have = bhi_load(&group->external);
 
 	do {
-		if (have < size)
+		/* Below 0 only by somebody's mistake: then there is nothing to take. */
+		if (bhi_max(have, (int64_t)0) < size)
 			return false;
 	} while (size && !bhi_compare_exchange(&group->external, &have, have - size));
 	return true;

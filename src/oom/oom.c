@@ -1,27 +1,59 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/sys.h"
 #include "oom/oom.h"
+
+#include "account/waiters.h"
+#include "base/sys.h"
+#include "oom/killer.h"
+#include "task/kill.h"
 
 /* How long a caller that lost the race lets the winner work: a kernel tick. */
 #define TICK_NS BHI_NS_PER_MS
 
+/* How long to wait for a victim's memory at a time. Each byte of it that comes back ends
+ * the wait, and so does the end of its reaping. */
+#define WAIT_NS (100 * BHI_NS_PER_MS)
+
 struct bhi_lock bhi_oom_lock = BHI_LOCK_INIT(BHI_RANK_OOM);
 bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 
-bool bhi_oom(struct bh_group *over, int64_t size)
+static bool has_room(const struct bh_group *over, int64_t size)
 {
-	bool progress;
+	return bhi_counter_margin(&over->counter, BHI_RESERVE_HIGH) >= size;
+}
+
+/* True: somebody was killed, or is dying already. */
+static bool kill_one(struct bh_group *over, int64_t size, bool *ret_room)
+{
+	bool killed = false;
 
 	/* Losing is progress: the winner frees memory for both, and a second kill for one
 	 * shortage is what the lock is there to prevent. */
 	if (!bhi_lock_try(&bhi_oom_lock)) {
 		bhi_sys_pause(TICK_NS);
-		return true;
+		*ret_room = true;
+		return false;
 	}
 	/* The last look asks for more than the request needs, the high mark: memory that
 	 * is coming back in bulk is worth waiting for. */
-	progress = bhi_counter_margin(&over->counter, BHI_RESERVE_HIGH) >= size ||
-		   (bhi_oom_killer && bhi_oom_killer(over, size));
+	*ret_room = has_room(over, size);
+	if (!*ret_room)
+		killed = bhi_oom_killer && bhi_oom_killer(over, size);
 	bhi_lock_release(&bhi_oom_lock);
-	return progress;
+	bhi_oom_deliver();
+	return killed;
+}
+
+bool bhi_oom(struct bh_group *over, int64_t size)
+{
+	uint32_t sequence;
+	bool killed, room;
+
+	/* Announced before the kill, so that nothing that comes back is missed. */
+	bhi_waiters_enter();
+	sequence = bhi_waiters_sequence();
+	killed = kill_one(over, size, &room);
+	if (killed && !bhi_task_dying())
+		(void)bhi_task_wait(&bhi_waiters.sequence, sequence, WAIT_NS);
+	bhi_waiters_leave();
+	return room || killed;
 }

@@ -4,6 +4,7 @@
  * the bit was clear, so a busy allocator pays one load. The thread takes all bits at once
  * and then works; a bit set meanwhile makes the next sleep return at once.
  */
+#include "account/waiters.h"
 #include "base/process.h"
 #include "base/sys.h"
 #include "reclaim/background.h"
@@ -12,6 +13,7 @@
 #define REASON_SHORT (1u << 0)
 #define REASON_DECAY (1u << 1)
 #define REASON_HIGH  (1u << 2)
+#define REASON_ASKED (1u << 3)
 
 static struct {
 	/* immutable after init */
@@ -67,6 +69,22 @@ static void reclaim_above_high(void)
 	}
 }
 
+/* Those who ask cannot reclaim themselves; they wait for memory, or for our answer. */
+static void reclaim_as_asked(void)
+{
+	struct bh_group *group = NULL;
+
+	while ((group = bhi_group_next(bhi_group_root(), group))) {
+		int64_t asked = bhi_exchange(&group->asked, 0);
+
+		if (!asked)
+			continue;
+		bhi_reclaim(group, (uint64_t)asked, 0);
+		(void)bhi_add_return(&group->nr_answers, 1);
+		bhi_waiters_wake();
+	}
+}
+
 static void collect_all(void)
 {
 	struct bh_group *group = NULL;
@@ -109,6 +127,8 @@ static void *background_main(void *arg)
 		}
 		if (reasons & REASON_HIGH)
 			reclaim_above_high();
+		if (reasons & REASON_ASKED)
+			reclaim_as_asked();
 		if (!next_step && (reasons & REASON_DECAY))
 			next_step = now + state.decay_ns;
 		if (next_step && now >= next_step)
@@ -143,6 +163,17 @@ void bhi_background_wake(void)
 void bhi_background_wake_high(void)
 {
 	wake(REASON_HIGH);
+}
+
+uint32_t bhi_background_answers(const struct bh_group *group)
+{
+	return bhi_load_acquire(&group->nr_answers);
+}
+
+void bhi_background_ask(struct bh_group *group, int64_t size)
+{
+	(void)bhi_add_return(&group->asked, size);
+	wake(REASON_ASKED);
 }
 
 void bhi_background_decay(void)

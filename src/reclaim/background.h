@@ -24,6 +24,14 @@ void bhi_background_wake(void);
  * allocation. */
 void bhi_background_wake_high(void);
 
+/*
+ * For those who are short where no code of the host may run: reclaim @size bytes from
+ * @group for them. Done when the number of answers has changed; waiters are woken then.
+ * Context: any, no allocation.
+ */
+void bhi_background_ask(struct bh_group *group, int64_t size);
+uint32_t bhi_background_answers(const struct bh_group *group);
+
 /* There are free pages that will decay. Context: any, no allocation; cheap. */
 void bhi_background_decay(void);
 

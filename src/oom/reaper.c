@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Victims are handed over on a stack of tasks, so two OOMs close together lose nobody; a
+ * task is handed over once, by whoever delivers its kill, with a reference. The thread
+ * takes the whole stack and keeps what it could not reap yet on a list of its own.
+ */
+#include "oom/reaper.h"
+
+#include "base/fmt.h"
+#include "base/policy.h"
+#include "base/sys.h"
+#include "task/end.h"
+#include "task/enter.h"
+#include "task/kill.h"
+
+static struct {
+	/* immutable after init */
+	uint32_t tries;
+	uint64_t interval_ns;
+	/* atomic: rises when there is something to do; the thread sleeps on it */
+	uint32_t word;
+	uint64_t nr_reaped, nr_given_up;
+	/* protected by .lock */
+	struct bhi_lock lock;
+	struct bh_task *handed_over;
+	/* protected by the lock of tasks: those with a deadline, the next one first */
+	struct bhi_list deadlines;
+	/* the thread's */
+	struct bh_task *pending;
+} state = {
+	.lock = BHI_LOCK_INIT(BHI_RANK_REAPER),
+	.deadlines = {&state.deadlines, &state.deadlines},
+};
+
+static void wake(void)
+{
+	(void)bhi_add_return(&state.word, 1);
+	bhi_sys_futex_wake(&state.word, 1);
+}
+
+static void hand_over(struct bh_task *task)
+{
+	if (!bhi_policy.reaper)
+		return;
+	bhi_task_get(task);
+	bhi_lock_acquire(&state.lock);
+	task->next_victim = state.handed_over;
+	state.handed_over = task;
+	bhi_lock_release(&state.lock);
+	wake();
+}
+
+static struct bh_task *take_over(void)
+{
+	struct bh_task *first;
+
+	bhi_lock_acquire(&state.lock);
+	first = state.handed_over;
+	state.handed_over = NULL;
+	bhi_lock_release(&state.lock);
+	return first;
+}
+
+/* Where a task is when it cannot be reaped. */
+static const char *why_not(const struct bh_task *task)
+{
+	if (bhi_task_is_cooperative(task))
+		return "it is cooperative and has not ended";
+	if (bhi_load(&task->dumping))
+		return "it is being dumped";
+	return "it is in a hold section";
+}
+
+static bool try_reap(struct bh_task *task)
+{
+	return !bhi_task_is_cooperative(task) && bhi_task_try_reap(task);
+}
+
+/* True: done with it. */
+static bool attend(struct bh_task *task, uint64_t now)
+{
+	/* It may have ended by itself meanwhile. */
+	if (bhi_load_acquire(&task->skip))
+		return true;
+	if (task->reap_at > now)
+		return false;
+	if (try_reap(task)) {
+		bhi_add(&state.nr_reaped, 1);
+		return true;
+	}
+	task->reap_at = now + state.interval_ns;
+	if (++task->nr_tries < state.tries)
+		return false;
+	bhi_add(&state.nr_given_up, 1);
+	bhi_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
+		task->name, bhi_load(&task->region.bytes), task->nr_tries, why_not(task));
+	return true;
+}
+
+/* Reaped or given up: in either case the next victim may be chosen. */
+static void dismiss(struct bh_task *task)
+{
+	bhi_task_set_skip(task);
+	bhi_task_put(task);
+}
+
+/* When the next try is due; 0: nobody waits. */
+static uint64_t attend_all(uint64_t now)
+{
+	struct bh_task *left = NULL, *next;
+	uint64_t due = 0;
+
+	for (struct bh_task *task = state.pending; task; task = next) {
+		next = task->next_victim;
+		if (attend(task, now)) {
+			dismiss(task);
+			continue;
+		}
+		task->next_victim = left;
+		left = task;
+		due = due ? bhi_min(due, task->reap_at) : task->reap_at;
+	}
+	state.pending = left;
+	return due;
+}
+
+static void take_new_victims(void)
+{
+	struct bh_task *task = take_over(), *next;
+
+	for (; task; task = next) {
+		next = task->next_victim;
+		task->next_victim = state.pending;
+		state.pending = task;
+	}
+}
+
+/* A deadline that passed is over: take it off, with a reference to its task. NULL: none;
+ * then *@ret_next says when the next one is, 0: never. */
+static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next)
+{
+	struct bh_task *task;
+
+	bhi_lock_acquire(&bhi_tasks_lock);
+	task = bhi_list_first(&state.deadlines, struct bh_task, deadline_node);
+	*ret_next = task ? task->deadline_at : 0;
+	if (task && task->deadline_at > now)
+		task = NULL;
+	if (task) {
+		bhi_list_unlink(&task->deadline_node);
+		task->deadline_at = 0;
+		/* The thread inside holds a reference. */
+		bhi_task_get(task);
+	}
+	bhi_lock_release(&bhi_tasks_lock);
+	return task;
+}
+
+static uint64_t kill_expired(uint64_t now)
+{
+	const struct bhi_kill_cause cause = {.reason = BH_KILLED_DEADLINE};
+	struct bh_task *task;
+	uint64_t next;
+
+	while ((task = take_expired(now, &next))) {
+		(void)bhi_task_kill(task, &cause);
+		bhi_task_put(task);
+	}
+	return next;
+}
+
+/* New ones are mostly the latest. */
+static void on_deadline(struct bh_task *task, bool begins)
+{
+	struct bhi_list *at;
+	bool is_next;
+
+	bhi_lock_acquire(&bhi_tasks_lock);
+	if (bhi_list_linked(&task->deadline_node))
+		bhi_list_unlink(&task->deadline_node);
+	task->deadline_at = begins ? bhi_sys_now_ns() + task->deadline_ns : 0;
+	if (begins) {
+		for (at = state.deadlines.prev; at != &state.deadlines; at = at->prev) {
+			if (bhi_list_entry(at, struct bh_task, deadline_node)
+					->deadline_at <= task->deadline_at)
+				break;
+		}
+		bhi_list_push(at, &task->deadline_node);
+	}
+	is_next = begins && state.deadlines.next == &task->deadline_node;
+	bhi_lock_release(&bhi_tasks_lock);
+	if (is_next)
+		wake();
+}
+
+static uint64_t until(uint64_t now, uint64_t a, uint64_t b)
+{
+	uint64_t due = a && b ? bhi_min(a, b) : a + b;
+
+	if (!due)
+		return 0;
+	return due > now ? due - now : 1;
+}
+
+static void *reaper_main(void *arg)
+{
+	struct bhi_thread *self = bhi_thread_self();
+
+	(void)arg;
+	/* What it uncharges must be seen at once, and not wait in a stock. */
+	if (self)
+		self->nesting = 1;
+	for (;;) {
+		uint32_t seen = bhi_load_acquire(&state.word);
+		uint64_t now = bhi_sys_now_ns(), next_try, next_deadline;
+
+		next_deadline = kill_expired(now);
+		take_new_victims();
+		next_try = attend_all(now);
+		bhi_sys_futex_wait(&state.word, seen,
+			until(bhi_sys_now_ns(), next_try, next_deadline));
+	}
+	return NULL;
+}
+
+int bhi_reaper_start(uint32_t tries, uint32_t interval_ms)
+{
+	state.tries = tries;
+	state.interval_ns = interval_ms * BHI_NS_PER_MS;
+	bhi_task_reap_hook = hand_over;
+	bhi_task_deadline_hook = on_deadline;
+	return bhi_sys_thread_start(reaper_main, NULL);
+}
+
+void bhi_reaper_stat(struct bhi_reaper_stat *ret)
+{
+	ret->nr_reaped = bhi_load(&state.nr_reaped);
+	ret->nr_given_up = bhi_load(&state.nr_given_up);
+}
