@@ -19,6 +19,15 @@
  * (BH_NOFAIL: wait).
  * After success the thread pays for what it took above BH_HIGH.
  *
+ * A task that is killed meanwhile stops wherever it is. In a hold section it may overdraw
+ * a little, otherwise it gets nothing more, and unwinds.
+ *
+ * A pagefault cannot fail, and its thread runs no code of the host:
+ * bhi_charge_pagefault() is steps 1 to 3. When they fail the pagefault leaves everything
+ * it was in, and then bhi_charge_pagefault_oom() drains the stocks, has the background
+ * reclaim, and decides as if the policy were to kill; after that the instruction runs
+ * again.
+ *
  * Sources: Linux 6.12 mm/memcontrol.c try_charge_memcg(), mm/page_alloc.c
  * __alloc_pages_slowpath().
  */
@@ -34,6 +43,7 @@
 #include "oom/oom.h"
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
+#include "task/kill.h"
 
 #define ALL_FLAGS                                                                      \
 	(BH_ZERO | BH_NORETRY | BH_RETRY_MAYFAIL | BH_NOFAIL | BH_ATOMIC | BH_NOWAIT | \
@@ -72,9 +82,24 @@ static bool may_wait(const struct request *rq)
 	return !(rq->flags & (BH_ATOMIC | BH_NOWAIT)) && !bhi_reclaim_active();
 }
 
+static bool is_private(const struct request *rq)
+{
+	return rq->flags & BHI_CHARGE_PRIVATE;
+}
+
+/* Never for private memory: its pages need not be adjacent, and who asks for much is the
+ * likeliest victim himself. */
 static bool is_costly(const struct request *rq)
 {
-	return rq->size > ((int64_t)BHI_PAGE_SIZE << BHI_COSTLY_ORDER);
+	return rq->size > ((int64_t)BHI_PAGE_SIZE << BHI_COSTLY_ORDER) && !is_private(rq);
+}
+
+/* What the group that is over does about it. */
+static bool kills(const struct request *rq, const struct bh_group *over)
+{
+	if (bhi_load(&over->on_limit_set))
+		return bhi_load(&over->on_limit) == BH_KILL;
+	return is_private(rq);
 }
 
 /* Whether the request gives up after a single round. */
@@ -84,6 +109,13 @@ static bool is_one_round(const struct request *rq)
 		return false;
 	return (rq->flags & BH_NORETRY) || is_costly(rq) ||
 	       !bhi_policy.small_must_succeed;
+}
+
+/* A victim that ends by itself when it gets no more, and one that may not: it holds locks
+ * that others wait for. */
+static bool is_dying(void)
+{
+	return bhi_policy.killable_waits && bhi_task_dying();
 }
 
 static enum bhi_reserve reserve_of(const struct request *rq)
@@ -169,7 +201,7 @@ static bool reclaim_rounds(struct request *rq)
 			bhi_background_progress();
 		if (try_exact(rq) || drain_once(rq))
 			return true;
-		if (is_one_round(rq))
+		if (is_one_round(rq) || is_dying())
 			return false;
 		if (r.reclaimed && is_worth_more(rq)) {
 			rq->fruitless = 0;
@@ -186,7 +218,8 @@ static bool decide(struct request *rq)
 {
 	struct bh_group *over = group_over(rq);
 
-	if (is_one_round(rq) || (rq->flags & BH_RETRY_MAYFAIL) || bhi_reclaim_active())
+	if (is_one_round(rq) || (rq->flags & BH_RETRY_MAYFAIL) || bhi_reclaim_active() ||
+		is_dying())
 		return false;
 	if (bhi_reclaim_last_resort(over, rq->flags))
 		return true;
@@ -196,7 +229,7 @@ static bool decide(struct request *rq)
 	rq->looks_again = false;
 	/* For the zone's sake a request that keeps shrinkers out kills nobody: it does
 	 * not know what the others could still have freed. */
-	if (bhi_load(&over->on_limit) != BH_KILL || is_costly(rq) ||
+	if (!kills(rq, over) || is_costly(rq) ||
 		((rq->flags & BH_NORECLAIM) && !over->parent))
 		return false;
 	if (!bhi_oom(over, rq->size))
@@ -229,6 +262,21 @@ static bool wait_for_memory(struct request *rq)
 	return charged;
 }
 
+/*
+ * The current task is a victim. In a hold section it must get to the end of it: it may
+ * overdraw, out of half of the reserve, a little. Else it is to end, not to take more.
+ */
+static int charge_dying(struct request *rq)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (try_exact(rq))
+		return 0;
+	if (bhi_task_may_unwind(task))
+		return -ENOMEM;
+	return bhi_charge_overdraw(task, rq->group, rq->size);
+}
+
 /* Steps 4 to 8. */
 static int charge_waiting(struct request *rq)
 {
@@ -240,6 +288,8 @@ static int charge_waiting(struct request *rq)
 		if (reclaim_rounds(rq))
 			return 0;
 		if (!decide(rq)) {
+			if (is_dying() && !(rq->flags & BH_NOFAIL))
+				return charge_dying(rq);
 			if (!(rq->flags & BH_NOFAIL))
 				return try_exact(rq) ? 0 : -ENOMEM;
 			if (wait_for_memory(rq))
@@ -249,6 +299,12 @@ static int charge_waiting(struct request *rq)
 		if (try_exact(rq))
 			return 0;
 	}
+}
+
+static void set_in_call(bool in_call)
+{
+	if (bhi_task_current)
+		bhi_store(&bhi_task_current->in_call, in_call);
 }
 
 /* Steps 2 to 8. */
@@ -278,7 +334,9 @@ static BHI_NOINLINE int charge_slow(struct request *rq)
 	if (!may_wait(rq))
 		return -ENOMEM;
 	bhi_pressure_enter(rq->group);
+	set_in_call(true);
 	r = charge_waiting(rq);
+	set_in_call(false);
 	bhi_pressure_leave();
 	return r;
 }
@@ -346,7 +404,8 @@ static BHI_NOINLINE void pay_high_debt(struct request *rq)
 	uint64_t delay, reclaimed;
 	int64_t debt;
 
-	if (!self || bhi_reclaim_active())
+	/* A victim is to end soon, not to be slowed down. */
+	if (!self || bhi_reclaim_active() || bhi_task_dying())
 		return;
 	self->high_debt += (uint64_t)rq->charged;
 	if (!may_wait(rq)) {
@@ -361,7 +420,7 @@ static BHI_NOINLINE void pay_high_debt(struct request *rq)
 		delay = longest_high_delay(rq->group, debt);
 	} while (delay && (reclaimed || tries-- > 0));
 	if (delay)
-		bhi_sys_pause(delay);
+		bhi_task_sleep(delay);
 	bhi_pressure_leave();
 }
 
@@ -395,6 +454,73 @@ int bhi_charge(struct bh_group *group, int64_t size, unsigned flags, bool extern
 	if (bhi_unlikely(is_above_high(group)))
 		pay_high_debt(&rq);
 	return 0;
+}
+
+int bhi_charge_overdraw(struct bh_task *task, struct bh_group *group, int64_t size)
+{
+	struct request rq = {.group = group, .size = size};
+
+	if (task->overdraft + size > BHI_TASK_OVERDRAFT ||
+		!try_past_limits(&rq, BHI_RESERVE_HALF))
+		return -ENOMEM;
+	task->overdraft += size;
+	return 0;
+}
+
+int bhi_charge_pagefault(struct bh_group *group, int64_t size, struct bh_group **ret_over)
+{
+	struct request rq = {.group = group, .size = size, .flags = BHI_CHARGE_PRIVATE};
+
+	if (bhi_failpoint(BHI_FP_CHARGE)) {
+		*ret_over = group;
+		return -ENOMEM;
+	}
+	if (bhi_stock_consume(group, size, 0) || try_batch(&rq) || try_exact(&rq)) {
+		if (bhi_unlikely(is_above_high(group)))
+			bhi_background_wake_high();
+		return 0;
+	}
+	*ret_over = group_over(&rq);
+	bhi_background_wake();
+	return -ENOMEM;
+}
+
+/* Ask the background to reclaim, and wait for its answer, or for memory from elsewhere.
+ * It may be busy with a shrinker that waits for a lock of ours, so not for ever. */
+static void await_background(struct bh_group *over, int64_t size)
+{
+	uint32_t answers = bhi_background_answers(over), sequence;
+
+	bhi_waiters_enter();
+	sequence = bhi_waiters_sequence();
+	bhi_background_ask(over, size);
+	if (bhi_background_answers(over) == answers)
+		(void)bhi_task_wait(&bhi_waiters.sequence, sequence, LOOK_AGAIN_NS);
+	bhi_waiters_leave();
+}
+
+static bool has_room(struct bh_group *over, int64_t size)
+{
+	return bhi_counter_margin(&over->counter, BHI_RESERVE_NONE) >= size;
+}
+
+bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size)
+{
+	bool again = true;
+
+	bhi_pressure_enter(over);
+	bhi_group_event(over, BHI_EVENT_MAX);
+	bhi_stock_drain(over);
+	if (!has_room(over, size))
+		await_background(over, size);
+	/* A victim that may not end here needs what others have. */
+	if (!has_room(over, size) &&
+		(!is_dying() || !bhi_task_may_unwind(bhi_task_current))) {
+		bhi_group_event(over, BHI_EVENT_OOM);
+		again = bhi_oom(over, size);
+	}
+	bhi_pressure_leave();
+	return again;
 }
 
 /* How much of @size bytes can be given back to bh_charge; the rest never was charged. */

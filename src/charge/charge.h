@@ -6,10 +6,13 @@
 #ifndef BHI_CHARGE_CHARGE_H
 #define BHI_CHARGE_CHARGE_H
 
-#include "account/group.h"
+#include "task/task.h"
 
 /* Requests of more than 2^3 pages are costly: they fail after one round of reclaim. */
 #define BHI_COSTLY_ORDER 3
+
+/* Among the flags of a request: for the private memory of the current task. */
+#define BHI_CHARGE_PRIVATE (1u << 30)
 
 /* Linux MAX_RECLAIM_RETRIES: retries after a round that reclaimed nothing. */
 #define BHI_MAX_RECLAIM_RETRIES 16
@@ -23,6 +26,27 @@ bool bhi_flags_are_valid(unsigned flags);
  * section.
  */
 int bhi_charge(struct bh_group *group, int64_t size, unsigned flags, bool external);
+
+/*
+ * For a first touch: charge without waiting and without code of the host. 0, or -ENOMEM
+ * and the group that is over its limit. Context: any, no allocation; in no section.
+ */
+int bhi_charge_pagefault(
+	struct bh_group *group, int64_t size, struct bh_group **ret_over);
+
+/*
+ * What to do about it, outside of everything. True: the touch may be tried again, or the
+ * task is killed. False: nobody can be killed. Context: may wait, no allocation; no code
+ * of the host runs on this thread.
+ */
+bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size);
+
+/*
+ * For the current task, which can neither fail nor end here: charge past the limits of
+ * groups and into half of the reserve, BHI_TASK_OVERDRAFT bytes a hold section at most.
+ * 0 or -ENOMEM. Context: any, no allocation; in no section.
+ */
+int bhi_charge_overdraw(struct bh_task *task, struct bh_group *group, int64_t size);
 
 /* Context: any, no allocation; in no section. @group may be gone when this returns. */
 void bhi_uncharge(struct bh_group *group, int64_t size, bool external);
