@@ -1,0 +1,715 @@
+/* SPDX-License-Identifier: MIT */
+#include "alloc/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "charge/charge.h"
+#include "task/end.h"
+#include "task/section.h"
+#include "task/warm.h"
+
+/* Runs of more pages get a span of their own. */
+#define MAX_SHARED_RUN 64
+
+/* Unused pages that stay populated: so many, and an eighth of what is in use. */
+#define KEEP_PAGES 64
+
+/* How many fresh objects are linked at a time: a page of them, so that a slab that is
+ * not filled costs no cache misses. */
+#define EXTEND_BYTES ((uint32_t)4096)
+
+#define BIT(n) ((uint64_t)1 << ((n) % 64))
+
+struct bhi_private_page *bhi_private_pages;
+
+/* What is active where there is no slab: nothing is ever free in it. */
+static struct bhi_private_page no_slab = {.is_listed = 1};
+
+static struct bhi_pool pool = BHI_POOL_INIT(struct bhi_private_heap);
+
+#if BH_DEBUG
+uint64_t *bhi_private_live;
+
+static size_t live_bytes(size_t size)
+{
+	return size / 8 / 8;
+}
+
+static int map_live(void)
+{
+	if (!bhi_private_live)
+		bhi_private_live = bhi_meta_map(live_bytes(bhi_private.size));
+	return bhi_private_live ? 0 : -ENOMEM;
+}
+
+static bool is_live(const void *object)
+{
+	size_t number = ((uintptr_t)object - (uintptr_t)bhi_private.base) / 8;
+
+	return bhi_private_live[number / 64] & BIT(number);
+}
+
+static void forget_live(uint32_t area)
+{
+	memset((char *)bhi_private_live + area * live_bytes(BHI_AREA_SIZE), 0,
+		live_bytes(BHI_AREA_SIZE));
+}
+#else
+static inline int map_live(void)
+{
+	return 0;
+}
+
+static inline bool is_live(const void *object)
+{
+	(void)object;
+	return true;
+}
+
+static inline void forget_live(uint32_t area)
+{
+	(void)area;
+}
+#endif
+
+static void forget_area(uint32_t number)
+{
+	const struct bhi_area *area = &bhi_private.areas[number];
+	struct bhi_private_page *pages = &bhi_private_pages[number * BHI_AREA_PAGES];
+
+	if (area->kind == BHI_AREA_RUN)
+		pages->type = BHI_PRIVATE_UNUSED;
+	if (!area->nr_used)
+		return;
+	for (uint32_t i = 0; i < BHI_AREA_PAGES; i++) {
+		if (area->used[i / 64] & BIT(i))
+			pages[i].type = BHI_PRIVATE_UNUSED;
+	}
+	forget_live(number);
+}
+
+/* The next task to get the areas finds nothing in them. */
+static void forget_heap(struct bh_task *task)
+{
+	for (uint32_t area = task->region.spans; area != BHI_NO_AREA;
+		area = bhi_private.areas[area].next)
+		forget_area(area);
+	bhi_pool_free(&pool, task->heap);
+	task->heap = NULL;
+}
+
+int bhi_private_init(void)
+{
+	if (!bhi_private_pages)
+		bhi_private_pages = bhi_meta_map((bhi_private.size >> BHI_PAGE_SHIFT) *
+						 sizeof(*bhi_private_pages));
+	bhi_task_end_hook = forget_heap;
+	return bhi_private_pages ? map_live() : -ENOMEM;
+}
+
+static struct bhi_private_heap *heap_of(struct bh_task *task)
+{
+	struct bhi_private_heap *heap = task->heap;
+
+	if (heap)
+		return heap;
+	heap = bhi_pool_alloc(&pool);
+	if (!heap)
+		return NULL;
+	heap->open = BHI_NO_AREA;
+	for (unsigned i = 0; i < BHI_PRIVATE_CLASSES; i++)
+		heap->bins[i].active = &no_slab;
+	task->heap = heap;
+	return heap;
+}
+
+static uint32_t page_number(const void *ptr)
+{
+	return (uint32_t)(((uintptr_t)ptr - (uintptr_t)bhi_private.base) >>
+			  BHI_PAGE_SHIFT);
+}
+
+static void *page_address(uint32_t number)
+{
+	return bhi_private.base + ((size_t)number << BHI_PAGE_SHIFT);
+}
+
+static uint32_t number_of(const struct bhi_private_page *page)
+{
+	return (uint32_t)(page - bhi_private_pages);
+}
+
+/* The number of the first page of an area, in the table of pages. */
+static uint32_t first_page(uint32_t area)
+{
+	return area * BHI_AREA_PAGES;
+}
+
+/* Begin to change pages. If it is refused, the task is killed and not holding. */
+static void enter(struct bh_task *task)
+{
+	if (bhi_likely(bhi_region_enter(&task->region)))
+		return;
+	bhi_task_unwind(task);
+}
+
+int bhi_private_populate(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
+{
+	uint32_t missing = bhi_region_missing(first, page, nr);
+	int64_t bytes = (int64_t)missing * (int64_t)BHI_PAGE_SIZE;
+	int r;
+
+	if (!missing)
+		return 0;
+	r = bhi_charge(task->group, bytes, BHI_CHARGE_PRIVATE, false);
+	if (r) {
+		(void)bhi_task_check(task);
+		return r;
+	}
+	if (!bhi_region_enter(&task->region)) {
+		bhi_uncharge(task->group, bytes, false);
+		bhi_task_unwind(task);
+	}
+	r = bhi_region_populate(&task->region, first, page, nr);
+	bhi_region_leave(&task->region);
+	missing = bhi_region_missing(first, page, nr);
+	if (missing)
+		bhi_uncharge(
+			task->group, (int64_t)missing * (int64_t)BHI_PAGE_SIZE, false);
+	return r;
+}
+
+void bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
+{
+	uint64_t bytes;
+
+	enter(task);
+	bytes = bhi_region_zap(&task->region, first, page, nr);
+	bhi_region_leave(&task->region);
+	if (bytes)
+		bhi_uncharge(task->group, (int64_t)bytes, false);
+}
+
+static bool is_free_run(const struct bhi_area *area, uint32_t page, uint32_t nr)
+{
+	for (uint32_t i = page; i < page + nr; i++) {
+		if (area->used[i / 64] & BIT(i))
+			return false;
+	}
+	return true;
+}
+
+/* First fit, so that what is in use gathers at the front. BHI_AREA_PAGES: none. */
+static uint32_t find_run(const struct bhi_area *area, uint32_t nr)
+{
+	uint32_t page = 0;
+
+	while (page + nr <= BHI_AREA_PAGES) {
+		if (area->used[page / 64] == UINT64_MAX)
+			page = (page / 64 + 1) * 64;
+		else if (is_free_run(area, page, nr))
+			return page;
+		else
+			page++;
+	}
+	return BHI_AREA_PAGES;
+}
+
+static void mark_used(
+	struct bhi_private_heap *heap, uint32_t number, uint32_t nr, bool used)
+{
+	struct bhi_area *area = &bhi_private.areas[number / BHI_AREA_PAGES];
+
+	for (uint32_t i = number % BHI_AREA_PAGES; nr; i++, nr--) {
+		area->used[i / 64] ^= BIT(i);
+		area->nr_used += used ? 1 : -1;
+		heap->nr_used += used ? 1 : -1u;
+	}
+}
+
+/* An area of the heap with @nr adjacent unused pages; the number of the first, or 0. */
+static uint32_t find_pages(
+	const struct bh_task *task, struct bhi_private_heap *heap, uint32_t nr)
+{
+	uint32_t area = heap->open;
+
+	if (area != BHI_NO_AREA) {
+		uint32_t page = find_run(&bhi_private.areas[area], nr);
+
+		if (page < BHI_AREA_PAGES)
+			return first_page(area) + page;
+	}
+	for (area = task->region.spans; area != BHI_NO_AREA;
+		area = bhi_private.areas[area].next) {
+		const struct bhi_area *a = &bhi_private.areas[area];
+		uint32_t page;
+
+		if (a->kind != BHI_AREA_HEAP || a->nr_used + nr > BHI_AREA_PAGES)
+			continue;
+		page = find_run(a, nr);
+		if (page < BHI_AREA_PAGES) {
+			heap->open = area;
+			return first_page(area) + page;
+		}
+	}
+	return 0;
+}
+
+static uint32_t take_span(
+	struct bh_task *task, enum bhi_area_kind kind, uint32_t nr_pages)
+{
+	uint32_t first;
+
+	enter(task);
+	first = bhi_region_take(&task->region, task, kind, nr_pages);
+	bhi_region_leave(&task->region);
+	return first;
+}
+
+static void give_span(struct bh_task *task, uint32_t first)
+{
+	enter(task);
+	bhi_region_give(&task->region, first);
+	bhi_region_leave(&task->region);
+}
+
+/* The group cannot take what is populated in a warm area. */
+static BHI_COLD void refuse_warm(uint32_t number, uint64_t bytes)
+{
+	struct bhi_area *area = &bhi_private.areas[number];
+
+	bhi_window_zap(bhi_area_address(number), BHI_AREA_SIZE);
+	memset(area->populated, 0, sizeof(area->populated));
+	bhi_areas_give(number, 1);
+	bhi_uncharge(bhi_group_root(), (int64_t)bytes, false);
+}
+
+/* An area that a small task left behind, its pages charged. */
+static uint32_t take_warm(struct bh_task *task, struct bhi_private_heap *heap)
+{
+	uint32_t number, nr;
+	uint64_t bytes;
+
+	enter(task);
+	number = bhi_warm_take(task);
+	if (number != BHI_NO_AREA) {
+		nr = bhi_area_populated(&bhi_private.areas[number]);
+		bytes = (uint64_t)nr << BHI_PAGE_SHIFT;
+		if (bhi_counter_try_charge_below_root(
+			    &task->group->counter, (int64_t)bytes)) {
+			bhi_region_adopt(&task->region, number, bytes);
+			heap->nr_idle += nr;
+		} else {
+			refuse_warm(number, bytes);
+			number = BHI_NO_AREA;
+		}
+	}
+	bhi_region_leave(&task->region);
+	return number;
+}
+
+/* Page 0 of the window is never handed out, so that 0 is no page number. */
+static uint32_t new_area(struct bh_task *task, struct bhi_private_heap *heap)
+{
+	uint32_t area =
+		bhi_region_is_empty(&task->region) ? take_warm(task, heap) : BHI_NO_AREA;
+
+	if (area == BHI_NO_AREA)
+		area = take_span(task, BHI_AREA_HEAP, BHI_AREA_PAGES);
+
+	if (area == BHI_NO_AREA)
+		return 0;
+	heap->open = area;
+	if (!area)
+		mark_used(heap, 0, 1, true);
+	return first_page(area) + !area;
+}
+
+/* @nr pages of small-object areas, charged and populated. 0: no memory. */
+static uint32_t take_pages(struct bh_task *task, struct bhi_private_heap *heap,
+	uint32_t nr, bool *ret_zeroed)
+{
+	uint32_t number = find_pages(task, heap, nr), missing;
+
+	if (!number)
+		number = new_area(task, heap);
+	if (!number)
+		return 0;
+	missing =
+		bhi_region_missing(number / BHI_AREA_PAGES, number % BHI_AREA_PAGES, nr);
+	if (bhi_private_populate(
+		    task, number / BHI_AREA_PAGES, number % BHI_AREA_PAGES, nr)) {
+		/* What the kernel did give stays, unused. */
+		heap->nr_idle += missing - bhi_region_missing(number / BHI_AREA_PAGES,
+						   number % BHI_AREA_PAGES, nr);
+		return 0;
+	}
+	heap->nr_idle -= nr - missing;
+	mark_used(heap, number, nr, true);
+	if (ret_zeroed)
+		*ret_zeroed = missing == nr;
+	return number;
+}
+
+static bool is_idle(uint32_t area, uint32_t page)
+{
+	return bhi_region_has(area, page) &&
+	       !(bhi_private.areas[area].used[page / 64] & BIT(page));
+}
+
+static void zap_idle(struct bh_task *task, uint32_t area)
+{
+	uint32_t page = 0, end;
+
+	for (; page < BHI_AREA_PAGES; page = end) {
+		end = page + 1;
+		if (!is_idle(area, page))
+			continue;
+		while (end < BHI_AREA_PAGES && is_idle(area, end))
+			end++;
+		bhi_private_zap(task, area, page, end - page);
+		task->heap->nr_idle -= end - page;
+	}
+}
+
+/* Down to half of what may stay, so that whoever frees much is here but seldom. */
+static BHI_NOINLINE void zap_most_idle(struct bh_task *task, uint32_t limit)
+{
+	uint32_t area = task->region.spans;
+
+	for (; area != BHI_NO_AREA; area = bhi_private.areas[area].next) {
+		if (task->heap->nr_idle <= limit / 2)
+			return;
+		if (bhi_private.areas[area].kind == BHI_AREA_HEAP)
+			zap_idle(task, area);
+	}
+}
+
+/* Out of use. They stay populated unless too many are. */
+static void put_pages(struct bh_task *task, uint32_t number, uint32_t nr)
+{
+	struct bhi_private_heap *heap = task->heap;
+	uint32_t limit;
+
+	mark_used(heap, number, nr, false);
+	heap->nr_idle += nr;
+	heap->open = number / BHI_AREA_PAGES;
+	limit = KEEP_PAGES + heap->nr_used / 8;
+	if (heap->nr_idle > limit)
+		zap_most_idle(task, limit);
+}
+
+static void list_push(struct bhi_private_bin *bin, struct bhi_private_page *slab)
+{
+	uint32_t number = number_of(slab);
+
+	slab->is_listed = 1;
+	slab->prev = 0;
+	slab->next = bin->partial;
+	if (bin->partial)
+		bhi_private_pages[bin->partial].prev = number;
+	bin->partial = number;
+}
+
+static void list_unlink(struct bhi_private_bin *bin, struct bhi_private_page *slab)
+{
+	if (slab->next)
+		bhi_private_pages[slab->next].prev = slab->prev;
+	if (slab->prev)
+		bhi_private_pages[slab->prev].next = slab->next;
+	else
+		bin->partial = slab->next;
+	slab->is_listed = 0;
+}
+
+static char *slab_base(const struct bhi_private_page *slab)
+{
+	return page_address(number_of(slab));
+}
+
+static uint32_t nr_objects(const struct bhi_private_page *slab)
+{
+	return (uint32_t)((BHI_PAGE_SIZE << slab->order) /
+			  bhi_class_sizes[slab->class_id]);
+}
+
+/* Link some fresh objects, in rising order; false: there are none. */
+static bool extend(struct bhi_private_page *slab)
+{
+	uint32_t size = bhi_class_sizes[slab->class_id];
+	uint32_t nr = bhi_min(
+		slab->nr_fresh, bhi_max((uint32_t)EXTEND_BYTES / size, (uint32_t)1));
+	char *first;
+
+	if (!nr)
+		return false;
+	first = slab_base(slab) + (size_t)(nr_objects(slab) - slab->nr_fresh) * size;
+	for (uint32_t i = 0; i + 1 < nr; i++)
+		*(void **)(void *)(first + (size_t)i * size) =
+			first + (size_t)(i + 1) * size;
+	*(void **)(void *)(first + (size_t)(nr - 1) * size) = slab->free;
+	slab->free = first;
+	slab->nr_fresh -= nr;
+	return true;
+}
+
+static struct bhi_private_page *new_slab(
+	struct bh_task *task, struct bhi_private_heap *heap, unsigned class_id)
+{
+	struct bhi_private_bin *bin = &heap->bins[class_id];
+	unsigned order = bhi_slab_order(
+		bhi_class_sizes[class_id], (uint64_t)bin->nr_pages << BHI_PAGE_SHIFT);
+	struct bhi_private_page *slab;
+	uint32_t number = take_pages(task, heap, 1u << order, NULL);
+
+	if (!number)
+		return NULL;
+	slab = &bhi_private_pages[number];
+	for (uint32_t i = 0; i < 1u << order; i++) {
+		slab[i].type = BHI_PRIVATE_TAIL;
+		slab[i].head = number;
+	}
+	slab->type = BHI_PRIVATE_SLAB;
+	slab->class_id = (uint8_t)class_id;
+	slab->order = (uint8_t)order;
+	slab->free = NULL;
+	slab->used = 0;
+	slab->nr_fresh = nr_objects(slab);
+	slab->is_listed = 1;
+	bin->nr_pages += 1u << order;
+	return slab;
+}
+
+static void free_slab(struct bh_task *task, struct bhi_private_page *slab)
+{
+	uint32_t nr = 1u << slab->order;
+
+	task->heap->bins[slab->class_id].nr_pages -= nr;
+	for (uint32_t i = 0; i < nr; i++)
+		slab[i].type = BHI_PRIVATE_UNUSED;
+	put_pages(task, number_of(slab), nr);
+}
+
+static void *alloc_small(struct bh_task *task, unsigned class_id)
+{
+	struct bhi_private_heap *heap = heap_of(task);
+	struct bhi_private_bin *bin;
+	void *object;
+
+	if (!heap)
+		return NULL;
+	bin = &heap->bins[class_id];
+	for (;;) {
+		struct bhi_private_page *slab = bin->active;
+
+		if (slab->free || extend(slab))
+			break;
+		/* Full: the next free in it lists it again. */
+		if (slab != &no_slab)
+			slab->is_listed = 0;
+		bin->active = &no_slab;
+		if (bin->partial) {
+			slab = &bhi_private_pages[bin->partial];
+			list_unlink(bin, slab);
+			slab->is_listed = 1;
+		} else {
+			slab = new_slab(task, heap, class_id);
+			if (!slab)
+				return NULL;
+		}
+		bin->active = slab;
+	}
+	object = bin->active->free;
+	bin->active->free = *(void **)object;
+	bin->active->used++;
+	bhi_private_note(object, true);
+	return object;
+}
+
+static void *mark_run(uint32_t number, uint32_t nr_pages)
+{
+	struct bhi_private_page *page = &bhi_private_pages[number];
+
+	page->type = BHI_PRIVATE_RUN;
+	page->head = number;
+	page->used = nr_pages;
+	return page_address(number);
+}
+
+static void *alloc_span(struct bh_task *task, uint32_t nr_pages)
+{
+	uint32_t area = take_span(task, BHI_AREA_RUN, nr_pages);
+
+	if (area == BHI_NO_AREA)
+		return NULL;
+	/* The first page of the window stands for none. */
+	if (!area) {
+		uint32_t other = take_span(task, BHI_AREA_RUN, nr_pages);
+
+		give_span(task, area);
+		if (other == BHI_NO_AREA)
+			return NULL;
+		area = other;
+	}
+	if (bhi_private_populate(task, area, 0, nr_pages)) {
+		bhi_private_zap(task, area, 0, nr_pages);
+		give_span(task, area);
+		return NULL;
+	}
+	return mark_run(first_page(area), nr_pages);
+}
+
+static void *alloc_run(struct bh_task *task, size_t size, bool *ret_zeroed)
+{
+	struct bhi_private_heap *heap = heap_of(task);
+	uint32_t nr_pages, number;
+
+	if (!heap || size > bhi_private.size / 2)
+		return NULL;
+	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
+	if (nr_pages > MAX_SHARED_RUN) {
+		*ret_zeroed = true;
+		return alloc_span(task, nr_pages);
+	}
+	number = take_pages(task, heap, nr_pages, ret_zeroed);
+	return number ? mark_run(number, nr_pages) : NULL;
+}
+
+void *bhi_private_alloc(struct bh_task *task, size_t size, bool *ret_zeroed)
+{
+	*ret_zeroed = false;
+	if (bhi_unlikely(bhi_task_killed(task)))
+		(void)bhi_task_check(task);
+	if (size <= BHI_PRIVATE_MAX_SIZE)
+		return alloc_small(task, bhi_class_of(size));
+	return alloc_run(task, size, ret_zeroed);
+}
+
+/* The page struct that tells what @ptr is: of a slab or of a run. NULL: nothing of
+ * @task's. */
+static struct bhi_private_page *find_head(const struct bh_task *task, const void *ptr)
+{
+	struct bhi_private_page *page;
+	const struct bhi_area *area;
+
+	if (!bhi_private_contains(ptr))
+		return NULL;
+	area = &bhi_private.areas[bhi_area_number(ptr)];
+	if (bhi_load(&area->task) != task || area->kind == BHI_AREA_MAP)
+		return NULL;
+	page = &bhi_private_pages[page_number(ptr)];
+	switch (page->type) {
+	case BHI_PRIVATE_SLAB:
+	case BHI_PRIVATE_TAIL:
+		return &bhi_private_pages[page->head];
+	case BHI_PRIVATE_RUN:
+		return (uintptr_t)ptr % BHI_PAGE_SIZE ? NULL : page;
+	default:
+		return NULL;
+	}
+}
+
+/* A slab that was full, or in which nothing lives any more. */
+void bhi_private_free_slow(struct bh_task *task, struct bhi_private_page *slab)
+{
+	struct bhi_private_bin *bin = &task->heap->bins[slab->class_id];
+
+	if (slab == bin->active)
+		return;
+	if (!slab->is_listed)
+		list_push(bin, slab);
+	/* One stays, for those who allocate and free at the edge. */
+	if (!slab->used && (slab->next || slab->prev)) {
+		list_unlink(bin, slab);
+		free_slab(task, slab);
+	}
+}
+
+static void free_run(struct bh_task *task, struct bhi_private_page *page)
+{
+	uint32_t number = number_of(page), area = number / BHI_AREA_PAGES;
+	uint32_t nr_pages = page->used;
+
+	page->type = BHI_PRIVATE_UNUSED;
+	if (bhi_private.areas[area].kind == BHI_AREA_HEAP) {
+		put_pages(task, number, nr_pages);
+		return;
+	}
+	bhi_private_zap(task, area, 0, nr_pages);
+	give_span(task, area);
+}
+
+static bool is_object(const struct bhi_private_page *slab, const void *ptr)
+{
+	size_t offset = (size_t)((const char *)ptr - slab_base(slab));
+	size_t size = bhi_class_sizes[slab->class_id];
+
+	return offset % size == 0 && offset + size <= BHI_PAGE_SIZE << slab->order &&
+	       slab->used && is_live(ptr);
+}
+
+bool bhi_private_free(struct bh_task *task, void *ptr)
+{
+	struct bhi_private_page *head = find_head(task, ptr);
+
+	if (bhi_unlikely(!head))
+		return false;
+	if (bhi_unlikely(head->type == BHI_PRIVATE_RUN)) {
+		free_run(task, head);
+		return true;
+	}
+	if (bhi_unlikely(!is_object(head, ptr)))
+		return false;
+	bhi_private_note(ptr, false);
+	*(void **)ptr = head->free;
+	head->free = ptr;
+	head->used--;
+	if (bhi_unlikely(!head->is_listed || !head->used))
+		bhi_private_free_slow(task, head);
+	return true;
+}
+
+size_t bhi_private_size(const struct bh_task *task, const void *ptr)
+{
+	const struct bhi_private_page *head = find_head(task, ptr);
+
+	if (!head)
+		return 0;
+	if (head->type == BHI_PRIVATE_RUN)
+		return (size_t)head->used << BHI_PAGE_SHIFT;
+	return is_object(head, ptr) ? bhi_class_sizes[head->class_id] : 0;
+}
+
+/* Only a run with a span of its own has room behind it; a shorter one gives pages back.
+ */
+bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size)
+{
+	struct bhi_private_page *page = find_head(task, ptr);
+	uint32_t area = bhi_area_number(ptr), nr_pages, had;
+
+	if (!page || page->type != BHI_PRIVATE_RUN ||
+		bhi_private.areas[area].kind != BHI_AREA_RUN ||
+		size > bhi_private.size / 2)
+		return false;
+	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
+	had = page->used;
+	if (nr_pages <= MAX_SHARED_RUN ||
+		nr_pages > bhi_private.areas[area].nr_areas * BHI_AREA_PAGES)
+		return false;
+	/* The reaper goes by the number of pages: it covers what is populated. */
+	if (nr_pages > had) {
+		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
+		if (bhi_private_populate(task, area, had, nr_pages - had)) {
+			bhi_private_zap(task, area, had, nr_pages - had);
+			bhi_store(&bhi_private.areas[area].nr_pages, had);
+			return false;
+		}
+	} else if (nr_pages < had) {
+		bhi_private_zap(task, area, nr_pages, had - nr_pages);
+		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
+	}
+	page->used = nr_pages;
+	return true;
+}

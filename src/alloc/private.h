@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The private heap of a task: slabs and runs of pages in areas of its own, used by the
+ * thread inside only, so there is no lock and no atomic operation. What describes pages
+ * lies outside of the private window, in a table of one struct for each page; the links
+ * of free objects lie in the objects. When the task is reaped those go with it, and
+ * whoever follows one unwinds: nothing here needs to be consistent after that, for the
+ * heap is dropped as a whole.
+ *
+ * Pages of slabs and runs are charged and populated when they are handed out for use,
+ * so no pagefault and no EFAULT ever comes from them. Pages that fall out of use stay
+ * populated up to a bound, for reuse.
+ */
+#ifndef BHI_ALLOC_PRIVATE_H
+#define BHI_ALLOC_PRIVATE_H
+
+#include "alloc/classes.h"
+#include "task/task.h"
+
+/* Classes up to 32 KiB are served from slabs; larger objects are runs of pages. */
+#define BHI_PRIVATE_CLASSES  73
+#define BHI_PRIVATE_MAX_SIZE ((size_t)32768)
+
+enum bhi_private_type {
+	BHI_PRIVATE_UNUSED,
+	BHI_PRIVATE_SLAB, /* first page of a slab */
+	BHI_PRIVATE_RUN,  /* first page of an object of whole pages */
+	BHI_PRIVATE_TAIL, /* a later page of a slab; .head leads to the first */
+};
+
+struct bhi_private_page {
+	void *free;          /* slab: free objects */
+	uint32_t used;       /* slab: objects handed out */
+	uint32_t nr_fresh;   /* slab: objects at the end that were never handed out */
+	uint32_t next, prev; /* slab: others of the class with free objects */
+	uint32_t head;       /* number of the first page */
+	uint8_t type;        /* enum bhi_private_type */
+	uint8_t class_id;
+	uint8_t order;     /* slab: its pages */
+	uint8_t is_listed; /* slab: on the list of those with free objects, or active */
+};
+
+_Static_assert(sizeof(struct bhi_private_page) == 32, "a page struct is half a line");
+
+struct bhi_private_bin {
+	struct bhi_private_page *active; /* never NULL */
+	uint32_t partial;                /* first page number of the list, or 0 */
+	uint32_t nr_pages;               /* of all slabs of the class */
+};
+
+struct bhi_private_heap {
+	uint32_t nr_idle; /* pages populated and not in use */
+	uint32_t nr_used; /* pages in use in areas of small objects */
+	uint32_t open;    /* area to look for free pages first, or BHI_NO_AREA */
+	struct bhi_private_bin bins[BHI_PRIVATE_CLASSES];
+};
+
+extern struct bhi_private_page *bhi_private_pages;
+
+#if BH_DEBUG
+/* A bit for each 8 bytes of the window: an object of a slab begins there and is live. */
+extern uint64_t *bhi_private_live;
+
+static inline void bhi_private_note(const void *object, bool live)
+{
+	size_t number = ((uintptr_t)object - (uintptr_t)bhi_private.base) / 8;
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	uint64_t *word = &bhi_private_live[number / 64];
+
+	bh_assert(!(*word & bit) == live);
+	*word ^= bit;
+}
+#else
+static inline void bhi_private_note(const void *object, bool live)
+{
+	(void)object, (void)live;
+}
+#endif
+
+/* 0 or -ENOMEM. After bhi_window_init and bhi_classes_init. Context: any; once. */
+int bhi_private_init(void);
+
+/*
+ * An object of @size bytes in the heap of @task, the current one. NULL: no memory, or the
+ * task is killed and may not unwind here. May unwind. Context: owner thread only, may
+ * wait.
+ */
+void *bhi_private_alloc(struct bh_task *task, size_t size, bool *ret_zeroed);
+
+/* The usual case: an active slab has a free object. NULL otherwise. Context: owner thread
+ * only, no allocation. */
+static inline void *bhi_private_try_alloc(struct bh_task *task, unsigned class_id)
+{
+	struct bhi_private_page *slab;
+	void *object;
+
+	if (bhi_unlikely(!task->heap))
+		return NULL;
+	slab = task->heap->bins[class_id].active;
+	object = slab->free;
+	if (bhi_unlikely(!object))
+		return NULL;
+	slab->free = *(void **)object;
+	slab->used++;
+	bhi_private_note(object, true);
+	return object;
+}
+
+/*
+ * Free an object of the heap of @task, the current one. False: no object of it is there.
+ * Context: owner thread only.
+ */
+bool bhi_private_free(struct bh_task *task, void *ptr);
+
+/* The free that leaves an unlisted slab with a free object, or one with nothing alive:
+ * all but the link is left to do. Context: owner thread only. */
+BHI_NOINLINE void bhi_private_free_slow(
+	struct bh_task *task, struct bhi_private_page *slab);
+
+/* The usual case: @ptr lies in a slab of @task, the current one; that an object begins
+ * there is taken on trust. False: something else. Context: owner thread only. */
+static inline bool bhi_private_try_free(struct bh_task *task, void *ptr)
+{
+	size_t number = ((uintptr_t)ptr - (uintptr_t)bhi_private.base) >> BHI_PAGE_SHIFT;
+	struct bhi_private_page *page = &bhi_private_pages[number];
+
+	if (bhi_unlikely(
+		    bhi_load(&bhi_private.areas[number / BHI_AREA_PAGES].task) != task))
+		return false;
+	if (bhi_unlikely(page->type != BHI_PRIVATE_SLAB)) {
+		if (page->type != BHI_PRIVATE_TAIL)
+			return false;
+		page = &bhi_private_pages[page->head];
+	}
+	*(void **)ptr = page->free;
+	page->free = ptr;
+	page->used--;
+	if (bhi_unlikely(!page->is_listed || !page->used))
+		bhi_private_free_slow(task, page);
+	return true;
+}
+
+/* Bytes of the object at @ptr; 0: there is none. Context: owner thread only. */
+size_t bhi_private_size(const struct bh_task *task, const void *ptr);
+
+/* Change the size in place. Context: owner thread only. */
+bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size);
+
+/* Charge, then populate what is missing of @nr pages of a span of @task, the current one.
+ * 0 or -ENOMEM. May unwind. Context: owner thread only, may wait. */
+int bhi_private_populate(
+	struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
+
+/* Zap and uncharge @nr pages of a span. May unwind. Context: owner thread only. */
+void bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
+
+#endif
