@@ -52,7 +52,9 @@ struct bh_config {
 	uint64_t min_free;        /* the min watermark in bytes, at most half the zone */
 	uint32_t watermark_scale; /* distance between watermarks, 1/10000 of the zone */
 	uint32_t decay_ms;        /* how long free pages stay resident; default 1000 */
-	uint32_t reserved[10];    /* zero */
+	uint32_t reap_tries; /* of a victim that holds a lock; 1 to 1000, default 10 */
+	uint32_t reap_interval_ms; /* between two of these; up to 10000, default 100 */
+	uint32_t reserved[8];      /* zero */
 };
 
 /*
@@ -70,6 +72,9 @@ enum bh_feature {
 	BH_FEATURE_MEMBARRIER = 1u << 0, /* remote work costs one membarrier(2) */
 	BH_FEATURE_WIPEONFORK = 1u << 1, /* children of any kind of fork are detected */
 	BH_FEATURE_DEBUG = 1u << 2,      /* built with misuse detection */
+	BH_FEATURE_PAGEFAULT = 1u << 3,  /* tasks can have lazily populated memory */
+	BH_FEATURE_UFFD = 1u << 4,       /* by userfaultfd; else by mprotect */
+	BH_FEATURE_REAPER = 1u << 5,     /* victims are reaped */
 };
 
 /* A mask of enum bh_feature; 0 when the library could not start. */
@@ -126,8 +131,7 @@ void bh_group_put(struct bh_group *group);
 
 enum bh_on_limit {
 	BH_FAIL = 0, /* the call fails with ENOMEM; nobody is killed for a call */
-	BH_KILL =
-		1, /* the OOM killer chooses a task of the group that is over its limit */
+	BH_KILL = 1, /* the OOM killer chooses a task of the group that is over */
 };
 
 enum bh_knob {
@@ -136,7 +140,9 @@ enum bh_knob {
 	BH_HIGH,      /* bytes above which callers are slowed down and reclaim */
 	BH_MAX,       /* bytes never exceeded, but for BH_ATOMIC and BH_NOFAIL */
 	BH_OOM_GROUP, /* 0 or 1: a kill in this group kills all of it */
-	BH_ON_LIMIT,  /* enum bh_on_limit; a new group takes its parent's */
+	/* enum bh_on_limit; a new group takes its parent's. Never set, it is BH_FAIL for
+	 * shared memory and BH_KILL for the private memory of tasks. */
+	BH_ON_LIMIT,
 };
 
 /*
@@ -226,9 +232,9 @@ void bh_uncharge(struct bh_group *group, size_t size);
  *
  * bh_alloc_aligned: @align is a power of two up to 4 MiB, else EINVAL.
  *
- * bh_realloc: the group stays that of @ptr; a NULL @ptr allocates from the root; a @size
- * of 0 shrinks to the smallest object and does not free. On failure the old object is
- * as it was. BH_ZERO makes the bytes past the old bh_usable_size zero.
+ * bh_realloc_flags: the group stays that of @ptr; a NULL @ptr allocates from the root; a
+ * @size of 0 shrinks to the smallest object and does not free. On failure the old object
+ * is as it was. BH_ZERO makes the bytes past the old bh_usable_size zero.
  *
  * bh_usable_size: bytes that may be used at @ptr, at least those asked for; 0 for NULL.
  *
@@ -241,7 +247,7 @@ void bh_uncharge(struct bh_group *group, size_t size);
  */
 void *bh_alloc(struct bh_group *group, size_t size, unsigned flags);
 void *bh_alloc_aligned(struct bh_group *group, size_t align, size_t size, unsigned flags);
-void *bh_realloc(void *ptr, size_t size, unsigned flags);
+void *bh_realloc_flags(void *ptr, size_t size, unsigned flags);
 size_t bh_usable_size(const void *ptr);
 struct bh_group *bh_group_of(const void *ptr);
 void bh_free(void *ptr);
@@ -273,6 +279,276 @@ int bh_cache_destroy(struct bh_cache *cache);
  */
 void *bh_alloc_pages(struct bh_group *group, unsigned order, unsigned flags);
 int bh_free_pages(void *pages, unsigned order);
+
+/* --------------------------------------------------------------------- tasks */
+
+/*
+ * A task is a compartment: private memory, charged to a group, and code that runs in it
+ * on whichever thread enters. When the group is over its limit and the task is the
+ * victim, the reaper takes its private memory back at once, whatever the task is doing,
+ * and the task is unwound to bh_task_enter: when it touches private memory, makes a call
+ * of Bulkhead, or ends a hold section. Code between is not interrupted.
+ *
+ * Unwinding leaves C frames as longjmp(3) does: what they own outside private memory is
+ * released by bh_defer, or never.
+ */
+struct bh_task;
+
+enum bh_task_flags {
+	/* Never unwound nor reaped: a kill sets a flag that bh_check() returns. */
+	BH_TASK_COOPERATIVE = 1u << 0,
+};
+
+/* All zero means defaults. */
+struct bh_task_attr {
+	const char *name;     /* copied, for reports; as a group's; NULL: "task" */
+	int oom_score_adj;    /* -1000 (never chosen) to 1000 */
+	unsigned flags;       /* enum bh_task_flags */
+	uint64_t deadline_ns; /* how long one bh_task_enter may last; 0: for ever */
+	/* Called once, on the thread that kills; must be lock-free (an eventfd write). */
+	void (*on_kill)(void *arg);
+	void *on_kill_arg;
+	uint64_t reserved[4]; /* zero */
+};
+
+enum bh_kill_reason {
+	BH_NOT_KILLED = 0,
+	BH_KILLED_OOM,      /* chosen by the OOM killer */
+	BH_KILLED_DEADLINE, /* its deadline passed */
+	BH_KILLED_CALLER,   /* by bh_task_kill */
+	BH_KILLED_STACK,    /* it overflowed the stack of its thread */
+};
+
+/* What a victim was doing when it was killed. */
+enum bh_victim_state {
+	BH_VICTIM_RUNNING,
+	BH_VICTIM_IN_CALL,      /* in an allocation call */
+	BH_VICTIM_IN_PAGEFAULT, /* touching a page that was not there */
+	BH_VICTIM_HOLDING,      /* in a hold section */
+	BH_VICTIM_BLOCKED,      /* in a block section, or waiting for a lock */
+	BH_VICTIM_IDLE,         /* nobody was inside */
+};
+
+/* What became of one bh_task_enter. */
+struct bh_report {
+	int value; /* what fn returned; 0 if it did not */
+	enum bh_kill_reason reason;
+	enum bh_victim_state victim_state;
+	uint32_t nr_leaked_locks;       /* held at the end: handed over as owner-died */
+	uint64_t bytes;                 /* of private memory when it was killed */
+	uint64_t reaped;                /* of these: taken back by the reaper so far */
+	uint64_t kill_to_first_byte_ns; /* 0: not yet */
+	uint64_t kill_to_bytes_ns;      /* until all were back; 0: not yet */
+	uint64_t kill_to_unwound_ns;    /* until bh_task_enter returned; idle: 0 */
+	/* BH_KILLED_OOM: the shortage */
+	char over[64];  /* path of the group that was over its limit */
+	char asker[32]; /* name of the task that asked for memory; "": none */
+	uint64_t asked; /* bytes asked for */
+	uint64_t limit; /* of that group */
+	uint64_t usage; /* of that group */
+};
+
+/* What a task is and has. */
+struct bh_task_stat {
+	char name[32];
+	uint64_t bytes;     /* private memory that is populated */
+	uint64_t peak;      /* highest bytes so far */
+	uint64_t nr_enters; /* how often it was entered */
+	int oom_score_adj;
+	enum bh_kill_reason killed;
+	uint32_t is_inside; /* whether a thread is inside */
+	uint32_t is_reaped; /* whether the reaper is done with it, or gave up */
+};
+
+/*
+ * bh_task_new: a compartment whose private memory is charged to @group (NULL: the root),
+ * which it keeps alive; @attr NULL means all zero. The caller owns one reference. NULL
+ * and EINVAL for bad attributes, ENOMEM.
+ *
+ * bh_task_get / bh_task_put: add and drop a reference; put accepts NULL. With the last
+ * one the private memory goes. A thread that is inside holds a reference of its own.
+ *
+ * bh_task_enter: run @fn(@arg) inside @task on this thread. What fn leaves in private
+ * memory is there at the next enter. *@ret (may be NULL) is filled in whatever happens.
+ *   0: fn returned, its value is ret->value;
+ *   -ECANCELED: the task is killed, now or while idle; ret says why. It stays killed;
+ *   -EBUSY: a thread is inside this task, or this thread is inside another one;
+ *   -EINVAL, -ENOMEM: fn did not run.
+ *
+ * bh_task_run: new, enter and put in one.
+ */
+struct bh_task *bh_task_new(struct bh_group *group, const struct bh_task_attr *attr);
+struct bh_task *bh_task_get(struct bh_task *task);
+void bh_task_put(struct bh_task *task);
+int bh_task_enter(
+	struct bh_task *task, int (*fn)(void *arg), void *arg, struct bh_report *ret);
+int bh_task_run(struct bh_group *group, const struct bh_task_attr *attr,
+	int (*fn)(void *arg), void *arg, struct bh_report *ret);
+
+/* The task this thread is inside, without a reference, or NULL. Signal-safe. */
+struct bh_task *bh_current(void);
+
+/*
+ * Kill a task from outside or inside: it is reaped and unwound as a victim of the OOM
+ * killer is. Killing the current task returns only in a hold section or when it is
+ * cooperative. 0; -ESRCH if it is killed already; -EINVAL. Never waits.
+ */
+int bh_task_kill(struct bh_task *task);
+
+/* Fill *@ret. Returns 0 or -EINVAL. */
+int bh_task_stat(struct bh_task *task, struct bh_task_stat *ret);
+
+/* Between the two the reaper leaves the task alone: somebody looks at its memory. They
+ * nest. begin: 0, -ESRCH if it was reaped already, -EINVAL. */
+int bh_task_dump_begin(struct bh_task *task);
+void bh_task_dump_end(struct bh_task *task);
+
+/* ------------------------------------------------------------ private memory */
+
+/*
+ * Memory of the current task, charged to its group, gone with the task. Only code inside
+ * the task may touch it. In a task these never return NULL for want of memory unless the
+ * group says BH_FAIL, or in a hold section: the task gets memory, or is unwound.
+ *
+ * bh_malloc, bh_calloc, bh_realloc: as in C, aligned to 16 bytes (8 up to 8), populated:
+ * system calls can read and write it. NULL and EPERM outside of a task. Free with
+ * bh_free, inside the task. bh_realloc takes shared memory too, which stays shared, as
+ * bh_realloc_flags with no flags does.
+ *
+ * bh_map: @size bytes, whole pages, zeroed, populated at the first touch, read or write.
+ * @flags: 0. NULL and ENOMEM only when address space is short.
+ * bh_touch: populate a range now, so that system calls can use it.
+ * bh_discard: give the pages of a range back; they read as zero at the next touch.
+ * bh_unmap: end a map, given whole. These three: 0, or -EINVAL when [ptr, ptr + size) is
+ * not within one map of this task; bh_touch: -ENOMEM as bh_malloc.
+ */
+void *bh_malloc(size_t size);
+void *bh_calloc(size_t nr, size_t size);
+void *bh_realloc(void *ptr, size_t size);
+void *bh_map(size_t size, unsigned flags);
+int bh_unmap(void *ptr, size_t size);
+int bh_discard(void *ptr, size_t size);
+int bh_touch(void *ptr, size_t size);
+
+/*
+ * Copy @size bytes at @ptr, private or not, to shared memory charged to @group (NULL: the
+ * root), in a hold section: results leave a task so. NULL and ENOMEM.
+ */
+void *bh_export(struct bh_group *group, const void *ptr, size_t size);
+
+/* ----------------------------------------------------- living with being killed */
+
+/*
+ * bh_check: 0; in a killed task it does not return, or returns -ECANCELED if the task is
+ * cooperative or in a hold section. One load.
+ *
+ * Hold sections are never unwound and never reaped: state that others share is whole
+ * when they end. They nest, and every bh_mutex and bh_rwlock held is one. Keep them
+ * short: the reaper tries ten times and then gives the victim up.
+ *
+ * In a block section the code promises not to touch private memory: around system calls
+ * that may wait. A debug build takes the access away. They do not nest and may be inside
+ * of hold sections. Both are nothing outside of tasks. The ends of either may unwind.
+ */
+int bh_check(void);
+void bh_hold(void);
+void bh_release(void);
+void bh_block_enter(void);
+void bh_block_leave(void);
+
+/*
+ * Call @fn(@arg) when this bh_task_enter ends, however it ends, newest first, after the
+ * task was left: for what the task owns outside its private memory. Up to 32 at a time.
+ * 0; -ENOMEM beyond that; -EPERM outside of a task. bh_undefer takes the newest one back
+ * without calling it; -ENOENT if it is another.
+ */
+int bh_defer(void (*fn)(void *arg), void *arg);
+int bh_undefer(void (*fn)(void *arg), void *arg);
+
+/* --------------------------------------------------------------------- locks */
+
+/*
+ * Locks that tasks share. Holding one is a hold section. The wait for one ends when the
+ * task is killed: without the lock, by unwinding, or with -ECANCELED in a cooperative
+ * task or a hold section. A lock whose holder's task ended is reported, and handed over
+ * with -EOWNERDEAD: the lock is held, and what it protects may need repair. They may be
+ * used outside of tasks too, where the thread is the holder, and no wait ends early.
+ *
+ * A zeroed struct is an initialised lock without a name. @name must outlive the lock. In
+ * private memory a lock is -EINVAL: nobody could share it. None of them is recursive.
+ */
+struct bh_mutex {
+	uint32_t word_;
+	uint32_t flags_;
+	void *owner_;
+	const void *where_;
+	const char *name_;
+	void *links_[2];
+};
+
+/*
+ * lock: 0, -EOWNERDEAD, -ECANCELED, or -EDEADLK when the caller holds it. trylock: 0,
+ * -EOWNERDEAD or -EBUSY. unlock: 0, or -EPERM when the caller does not hold it; may
+ * unwind, after it has unlocked. destroy: 0, or -EBUSY when it is held.
+ */
+int bh_mutex_init(struct bh_mutex *mutex, const char *name);
+int bh_mutex_lock(struct bh_mutex *mutex);
+int bh_mutex_trylock(struct bh_mutex *mutex);
+int bh_mutex_unlock(struct bh_mutex *mutex);
+int bh_mutex_destroy(struct bh_mutex *mutex);
+
+/* How many bh_rwlocks a thread can hold at a time, those of its task included. */
+#define BH_RWLOCKS_HELD_MAX 16u
+
+/* Many readers or one writer. New readers stay behind writers that wait. */
+struct bh_rwlock {
+	uint64_t state_;
+	uint32_t flags_;
+	uint32_t reserved_;
+	const char *name_;
+};
+
+/*
+ * As for a mutex; unlock ends either kind of holding. Who waits for writing while it
+ * reads, or reads twice, gets -EDEADLK. rdlock, wrlock and the try functions: -EAGAIN
+ * beyond BH_RWLOCKS_HELD_MAX. -EOWNERDEAD means that a writer's task ended: readers are
+ * told too, and cannot repair, so all are until a writer was. destroy: -EBUSY also while
+ * somebody waits.
+ */
+int bh_rwlock_init(struct bh_rwlock *rwlock, const char *name);
+int bh_rwlock_rdlock(struct bh_rwlock *rwlock);
+int bh_rwlock_tryrdlock(struct bh_rwlock *rwlock);
+int bh_rwlock_wrlock(struct bh_rwlock *rwlock);
+int bh_rwlock_trywrlock(struct bh_rwlock *rwlock);
+int bh_rwlock_unlock(struct bh_rwlock *rwlock);
+int bh_rwlock_destroy(struct bh_rwlock *rwlock);
+
+/* Waiters are served in the order in which they came, and never without a signal. */
+struct bh_cond {
+	void *links_[2];
+	uint32_t nr_;
+	uint32_t reserved_;
+	const char *name_;
+};
+
+/*
+ * wait: gives the mutex up, and its hold section, until somebody signals, and takes it
+ * again. @until_ns is a point in time on CLOCK_MONOTONIC.
+ *   0: signalled; the mutex is held;
+ *   -EOWNERDEAD: signalled or timed out; the mutex is held, its last holder's task ended;
+ *   -ETIMEDOUT: the mutex is held;
+ *   -ECANCELED: killed. The mutex is not held, and a signal was passed on. The task is
+ *   unwound instead, unless it is cooperative or in a hold section on account of others;
+ *   -EPERM: the caller does not hold the mutex.
+ * signal wakes one waiter, broadcast all; the mutex need not be held. destroy: 0, or
+ * -EBUSY while a wait has not returned.
+ */
+int bh_cond_init(struct bh_cond *cond, const char *name);
+int bh_cond_wait(struct bh_cond *cond, struct bh_mutex *mutex);
+int bh_cond_timedwait(struct bh_cond *cond, struct bh_mutex *mutex, uint64_t until_ns);
+int bh_cond_signal(struct bh_cond *cond);
+int bh_cond_broadcast(struct bh_cond *cond);
+int bh_cond_destroy(struct bh_cond *cond);
 
 /* ----------------------------------------------------------------- shrinkers */
 

@@ -13,7 +13,9 @@
 #include "alloc/cache.h"
 #include "alloc/run.h"
 #include "alloc/small.h"
+#include "alloc/private.h"
 #include "api/names.h"
+#include "api/private.h"
 #include "api/start.h"
 #include "base/parse.h"
 #include "charge/charge.h"
@@ -172,6 +174,10 @@ static BHI_NOINLINE void free_slow(void *ptr, const void *where)
 
 	if (!ptr)
 		return;
+	if (bhi_private_contains(ptr)) {
+		bhi_api_free_private(ptr, where);
+		return;
+	}
 	if (!bhi_page_is_known(ptr)) {
 		free_wild(ptr, where);
 		return;
@@ -209,6 +215,11 @@ static BHI_NOINLINE void free_slow(void *ptr, const void *where)
 
 BHI_API void bh_free(void *ptr)
 {
+	struct bh_task *task = bhi_task_current;
+
+	if (task && bhi_private_contains(ptr) && !BH_DEBUG &&
+		bhi_likely(bhi_private_try_free(task, ptr)))
+		return;
 	if (bhi_likely(bhi_page_is_known(ptr)) && !BH_DEBUG) {
 		struct bhi_page *page = bhi_page_of(ptr);
 
@@ -243,6 +254,8 @@ BHI_API size_t bh_usable_size(const void *ptr)
 {
 	struct bhi_slab *slab;
 
+	if (bhi_private_contains(ptr))
+		return bhi_task_current ? bhi_private_size(bhi_task_current, ptr) : 0;
 	if (!ptr || !find_object(ptr, &slab))
 		return 0;
 	if (!slab)
@@ -280,7 +293,7 @@ static void *alloc_beside(struct bh_group *group, size_t size, unsigned flags)
 	return alloc_slow(group, size, flags);
 }
 
-BHI_API void *bh_realloc(void *ptr, size_t size, unsigned flags)
+BHI_API void *bh_realloc_flags(void *ptr, size_t size, unsigned flags)
 {
 	struct bh_group *group;
 	size_t usable;

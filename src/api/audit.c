@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The audit adds up, for each group, what it owns: slabs, runs, its objects in shared
- * slabs, bytes of bh_charge, what stocks hold. With the sums of its descendants that must
- * be its usage; shared slabs are the exception (alloc/small.h): their pages are the
- * root's, their objects count below the root.
+ * slabs, the populated pages of its tasks, bytes of bh_charge, what stocks hold. With the
+ * sums of its descendants that must be its usage; shared slabs are the exception
+ * (alloc/small.h): their pages are the root's, their objects count below the root.
  *
- * Held during the audit: the tree lock, so that no group comes or goes. What other
- * threads charged but have not yet turned into pages would show as a disagreement: the
- * audit is for moments in which nobody else allocates.
+ * Held during the audit: the locks of the tasks and of the tree, so that neither come or
+ * go. What other threads charged but have not yet turned into pages, or what the reaper
+ * has zapped and not yet uncharged, would show as a disagreement: the audit is for
+ * moments in which nobody else allocates.
  */
 #include <errno.h>
 
@@ -19,9 +20,10 @@
 #include "api/start.h"
 #include "base/fmt.h"
 #include "base/pool.h"
+#include "task/warm.h"
 
 struct sums {
-	int64_t pages;    /* bytes of slabs and runs */
+	int64_t pages;    /* bytes of slabs, runs and tasks */
 	int64_t small;    /* bytes of objects in shared slabs, as counted there */
 	int64_t external; /* bytes of bh_charge in stocks */
 	int64_t total;    /* all that must be charged, descendants included */
@@ -69,6 +71,9 @@ static void check_slab(struct audit *audit, const struct bhi_slab *slab)
 	uint32_t out = bhi_load(&slab->needed);
 
 	if (thread != bhi_thread_current && thread != &bhi_thread_nobody && !slab->owners)
+		return;
+	/* What others freed into it was not collected. */
+	if (bhi_load(&slab->state) == BHI_SLAB_DOOMED)
 		return;
 	if (slab->state == BHI_SLAB_FULL)
 		out = slab->nr_objects;
@@ -127,6 +132,47 @@ static void add_runs(struct audit *audit, struct bh_group *group)
 	bhi_lock_release(&group->owned_lock);
 }
 
+static uint32_t count_populated(uint32_t first, uint32_t nr_areas)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = first; i < first + nr_areas; i++) {
+		const struct bhi_area *area = &bhi_private.areas[i];
+
+		for (unsigned w = 0; w < bhi_array_size(area->populated); w++)
+			nr += (uint32_t)__builtin_popcountll(
+				bhi_load(&area->populated[w]));
+	}
+	return nr;
+}
+
+/* The thread inside may be changing the list: no further than what is the task's. */
+static void add_task(struct audit *audit, const struct bh_task *task)
+{
+	uint32_t nr_areas = 0, nr_pages = 0, nr;
+
+	for (uint32_t first = bhi_load(&task->region.spans); first != BHI_NO_AREA;
+		first = bhi_load(&bhi_private.areas[first].next)) {
+		if (bhi_load(&bhi_private.areas[first].task) != task)
+			break;
+		nr = bhi_load(&bhi_private.areas[first].nr_areas);
+		nr_areas += nr;
+		nr_pages += count_populated(first, nr);
+	}
+	check(audit, "areas of a task", task->group, nr_areas,
+		bhi_load(&task->region.nr_areas));
+	check(audit, "pages of a task", task->group, nr_pages,
+		(int64_t)(bhi_load(&task->region.bytes) >> BHI_PAGE_SHIFT));
+	audit->groups[task->group->id].pages += (int64_t)nr_pages << BHI_PAGE_SHIFT;
+}
+
+static void add_tasks(struct audit *audit) BH_REQUIRES(bhi_tasks_lock)
+{
+	bhi_assert_held(&bhi_tasks_lock);
+	bhi_list_for_each (node, &bhi_tasks)
+		add_task(audit, bhi_list_entry(node, struct bh_task, node));
+}
+
 static void add_stock(struct bh_group *group, int64_t size, int64_t external, void *arg)
 {
 	struct audit *audit = arg;
@@ -155,7 +201,7 @@ static void check_group(struct audit *audit, struct bh_group *group)
 	int64_t expected = sums->total;
 
 	if (!group->parent)
-		expected += audit->shared_slabs;
+		expected += audit->shared_slabs + (int64_t)bhi_warm_bytes();
 	check(audit, "usage", group, expected, bhi_load(&group->counter.usage));
 	check(audit, "bytes in shared slabs", group, sums->small, bhi_small_bytes(group));
 }
@@ -187,10 +233,12 @@ static void check_pages(struct audit *audit)
 		bhi_small_slab_bytes());
 }
 
-static int recount(struct audit *audit) BH_REQUIRES(bhi_group_tree_lock)
+static int recount(struct audit *audit) BH_REQUIRES(bhi_tasks_lock)
+	BH_REQUIRES(bhi_group_tree_lock)
 {
 	size_t bytes;
 
+	bhi_assert_held(&bhi_tasks_lock);
 	bhi_assert_held(&bhi_group_tree_lock);
 	audit->nr_ids = bhi_group_nr_ids();
 	bytes = audit->nr_ids * sizeof(*audit->groups);
@@ -199,6 +247,7 @@ static int recount(struct audit *audit) BH_REQUIRES(bhi_group_tree_lock)
 		return -ENOMEM;
 	add_slabs(audit);
 	for_each_group(audit, add_runs);
+	add_tasks(audit);
 	bhi_stock_for_each(add_stock, audit);
 	for_each_group(audit, add_group);
 	for_each_group(audit, check_group);
@@ -217,8 +266,10 @@ BHI_API int bh_audit(void)
 	if (bhi_process_inert())
 		return -EINVAL;
 	bhi_group_sweep();
+	bhi_lock_acquire(&bhi_tasks_lock);
 	bhi_lock_acquire(&bhi_group_tree_lock);
 	r = recount(&audit);
 	bhi_lock_release(&bhi_group_tree_lock);
+	bhi_lock_release(&bhi_tasks_lock);
 	return r < 0 ? r : r + (int)bhi_buddy_audit();
 }

@@ -113,6 +113,8 @@ BHI_API int bh_group_set(struct bh_group *group, enum bh_knob knob, uint64_t val
 		break;
 	case BH_ON_LIMIT:
 		r = set_policy(&group->on_limit, value, BH_KILL);
+		if (!r)
+			bhi_store(&group->on_limit_set, 1);
 		break;
 	}
 	/* What was hopeless may no longer be. */

@@ -6,6 +6,7 @@
 #include "account/stock.h"
 #include "alloc/slab.h"
 #include "api/report.h"
+#include "api/report_tasks.h"
 #include "api/start.h"
 #include "base/pool.h"
 #include "base/process.h"
@@ -109,6 +110,7 @@ static void judge(const struct bhi_report_zone *zone, struct bhi_report_verdict 
 	ret->at_max.nr = ret->failed.nr = ret->limited.nr = 0;
 	while ((group = bhi_group_next(bhi_group_root(), group)))
 		judge_group(ret, group);
+	bhi_report_judge_kills(ret);
 }
 
 static void begin(struct walk *walk)
@@ -173,8 +175,35 @@ static void read_group(struct bh_group *group, struct bhi_report_group *ret)
 	ret->parent_id = parent->id;
 	ret->depth = group->depth;
 	ret->stat = read_stat(group);
+	ret->on_limit_private =
+		bhi_load(&group->on_limit_set) ? ret->stat.on_limit : BH_KILL;
 	ret->parent_usage = group == parent ? ret->stat.usage
 					    : positive(bhi_load(&parent->counter.usage));
+}
+
+static void walk_ooms(struct walk *walk)
+{
+	bhi_report_walk_ooms(&walk->out, walk->rendering);
+}
+
+static void walk_kills(struct walk *walk)
+{
+	for (unsigned i = 0; i < BHI_VICTIM_STATES; i++)
+		walk->rendering->kills(&walk->out, (enum bh_victim_state)i);
+}
+
+static void walk_tasks(struct walk *walk)
+{
+	if (walk->rendering->task)
+		bhi_report_walk_tasks(&walk->out, walk->rendering);
+}
+
+static void sum_tasks(struct walk *walk)
+{
+	struct bhi_report_tasks tasks;
+
+	bhi_report_sum_tasks(&tasks);
+	walk->rendering->tasks(&walk->out, &tasks);
 }
 
 static void walk_groups(struct walk *walk)
@@ -265,8 +294,11 @@ static void end(struct walk *walk)
 {
 	struct bhi_background_stat background;
 	struct bhi_report_overhead overhead;
+	struct bhi_report_private private;
 	struct bhi_buddy_stat pages;
 
+	bhi_report_read_private(&private);
+	walk->rendering->private(&walk->out, &private);
 	bhi_background_stat(&background);
 	bhi_buddy_stat(&pages);
 	overhead = (struct bhi_report_overhead){
@@ -281,6 +313,9 @@ static void end(struct walk *walk)
 static int write_report(int fd, const struct bhi_report_rendering *rendering)
 {
 	static void (*const lists[])(struct walk * walk) = {
+		[BHI_REPORT_LIST_OOMS] = walk_ooms,
+		[BHI_REPORT_LIST_KILLS] = walk_kills,
+		[BHI_REPORT_LIST_TASKS] = walk_tasks,
 		[BHI_REPORT_LIST_GROUPS] = walk_groups,
 		[BHI_REPORT_LIST_CLASSES] = walk_classes,
 		[BHI_REPORT_LIST_CACHES] = walk_caches,
@@ -294,6 +329,8 @@ static int write_report(int fd, const struct bhi_report_rendering *rendering)
 		rendering->list_begin(&walk.out, (enum bhi_report_list)i);
 		lists[i](&walk);
 		rendering->list_end(&walk.out, (enum bhi_report_list)i);
+		if (i == BHI_REPORT_LIST_TASKS)
+			sum_tasks(&walk);
 	}
 	end(&walk);
 	return bhi_out_flush(&walk.out);

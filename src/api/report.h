@@ -14,8 +14,11 @@
 #include "alloc/buddy.h"
 #include "alloc/cache.h"
 #include "base/fmt.h"
+#include "oom/events.h"
+#include "oom/reaper.h"
 #include "reclaim/background.h"
 #include "reclaim/shrinker.h"
+#include "task/latency.h"
 
 /* Rises when a field goes or changes its meaning; not for new fields. */
 #define BHI_REPORT_VERSION 1
@@ -25,6 +28,9 @@
 
 /* Groups that the verdict calls by name; of the others only the number is told. */
 #define BHI_REPORT_NAMED 4
+
+/* Tasks that the text lists, those with most private memory. */
+#define BHI_REPORT_TASKS 20
 
 enum bhi_report_state {
 	BHI_REPORT_OK,
@@ -42,8 +48,14 @@ struct bhi_report_groups {
 struct bhi_report_verdict {
 	enum bhi_report_state state;
 	struct bhi_report_groups at_max;  /* less than a page is left below BH_MAX */
-	struct bhi_report_groups failed;  /* a request failed, now or earlier */
+	struct bhi_report_groups failed;  /* reclaim was hopeless, now or earlier */
 	struct bhi_report_groups limited; /* neither, but a request once did not fit */
+	uint64_t nr_kills;                /* tasks that the OOM killer killed */
+	uint64_t nr_ooms; /* times that it was asked; 0: the next three say nothing */
+	uint64_t oom_ago_ns;
+	char oom_group[BHI_TASK_PATH_SIZE];
+	char victim[BHI_TASK_NAME_SIZE]; /* "": the last OOM found nobody to kill */
+	struct bhi_reaper_stat reaper;
 };
 
 /* All in bytes, unless the name says otherwise. */
@@ -62,6 +74,36 @@ struct bhi_report_group {
 	uint64_t parent_usage;
 	/* .emin and .elow are as of the last reclaim, .external leaves stocks out */
 	struct bh_group_stat stat;
+	enum bh_on_limit on_limit_private; /* the policy for private memory */
+};
+
+struct bhi_report_task {
+	char path[BHI_REPORT_PATH_SIZE]; /* of its group */
+	struct bh_task_stat stat;
+	bool is_cooperative;
+};
+
+/* All tasks, and the largest of them, most bytes first. */
+struct bhi_report_tasks {
+	uint32_t nr, nr_inside, nr_killed, nr_reaped;
+	uint64_t bytes;
+	uint32_t nr_largest;
+	struct bhi_report_task largest[BHI_REPORT_TASKS];
+};
+
+struct bhi_report_oom {
+	struct bhi_oom_event event;
+	uint64_t ago_ns;
+	const char *victim; /* NULL: nobody could be killed */
+	bool is_newest;
+};
+
+/* The private window and the reaper. */
+struct bhi_report_private {
+	uint64_t window; /* address space, bytes */
+	uint64_t taken;  /* of it: areas that tasks have, bytes */
+	bool is_uffd;
+	struct bhi_reaper_stat reaper;
 };
 
 /* Objects of one size in the slabs of bh_alloc. */
@@ -85,6 +127,9 @@ struct bhi_report_overhead {
 };
 
 enum bhi_report_list {
+	BHI_REPORT_LIST_OOMS,
+	BHI_REPORT_LIST_KILLS,
+	BHI_REPORT_LIST_TASKS,
 	BHI_REPORT_LIST_GROUPS,
 	BHI_REPORT_LIST_CLASSES,
 	BHI_REPORT_LIST_CACHES,
@@ -97,11 +142,19 @@ struct bhi_report_rendering {
 	void (*begin)(struct bhi_out *out, const struct bhi_report_verdict *verdict,
 		const struct bhi_report_zone *zone);
 	void (*list_begin)(struct bhi_out *out, enum bhi_report_list list);
+	void (*oom)(struct bhi_out *out, const struct bhi_report_oom *oom);
+	/* How long the memory of victims in @state took to come back. */
+	void (*kills)(struct bhi_out *out, enum bh_victim_state state);
+	/* NULL: .tasks says enough. */
+	void (*task)(struct bhi_out *out, const struct bhi_report_task *task);
+	/* At the end of the list of tasks. */
+	void (*tasks)(struct bhi_out *out, const struct bhi_report_tasks *tasks);
 	void (*group)(struct bhi_out *out, const struct bhi_report_group *group);
 	void (*class)(struct bhi_out *out, const struct bhi_report_class *class);
 	void (*cache)(struct bhi_out *out, const struct bhi_cache_info *cache);
 	void (*shrinker)(struct bhi_out *out, const struct bhi_report_shrinker *shrinker);
 	void (*list_end)(struct bhi_out *out, enum bhi_report_list list);
+	void (*private)(struct bhi_out *out, const struct bhi_report_private *private);
 	void (*end)(struct bhi_out *out, const struct bhi_background_stat *background,
 		const struct bhi_report_overhead *overhead);
 };

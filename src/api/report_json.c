@@ -2,7 +2,7 @@
 /* The report as JSON. docs/report.md documents each field; change both together. */
 #include <unistd.h>
 
-#include "api/report.h"
+#include "api/report_tasks.h"
 
 static void put_limit(struct bhi_out *out, const char *key, uint64_t value)
 {
@@ -37,6 +37,7 @@ static void put_verdict(struct bhi_out *out, const struct bhi_report_verdict *ve
 	put_groups(out, "at_max", &verdict->at_max);
 	put_groups(out, "failed", &verdict->failed);
 	put_groups(out, "limited", &verdict->limited);
+	bhi_report_json_kill_verdict(out, verdict);
 	bhi_json_end(out, '}');
 }
 
@@ -83,6 +84,9 @@ static void put_begin(struct bhi_out *out, const struct bhi_report_verdict *verd
 static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 {
 	static const char *const keys[] = {
+		[BHI_REPORT_LIST_OOMS] = "ooms",
+		[BHI_REPORT_LIST_KILLS] = "kills",
+		[BHI_REPORT_LIST_TASKS] = "tasks",
 		[BHI_REPORT_LIST_GROUPS] = "groups",
 		[BHI_REPORT_LIST_CLASSES] = "classes",
 		[BHI_REPORT_LIST_CACHES] = "caches",
@@ -144,6 +148,8 @@ static void put_group(struct bhi_out *out, const struct bhi_report_group *group)
 	bhi_json_u64(out, "left_behind", stat->left_behind);
 	bhi_json_u64(out, "children", stat->nr_children);
 	bhi_json_str(out, "on_limit", stat->on_limit == BH_KILL ? "kill" : "fail");
+	bhi_json_str(out, "on_limit_private",
+		group->on_limit_private == BH_KILL ? "kill" : "fail");
 	bhi_json_bool(out, "oom_group", stat->oom_group);
 	put_events(out, "events", &stat->events);
 	put_events(out, "events_local", &stat->local);
@@ -211,10 +217,15 @@ static void put_end(struct bhi_out *out, const struct bhi_background_stat *backg
 const struct bhi_report_rendering bhi_report_json = {
 	.begin = put_begin,
 	.list_begin = put_list_begin,
+	.oom = bhi_report_json_oom,
+	.kills = bhi_report_json_kills,
+	.task = bhi_report_json_task,
+	.tasks = bhi_report_json_tasks,
 	.group = put_group,
 	.class = put_class,
 	.cache = put_cache,
 	.shrinker = put_shrinker,
 	.list_end = put_list_end,
+	.private = bhi_report_json_private,
 	.end = put_end,
 };

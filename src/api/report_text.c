@@ -6,7 +6,7 @@
  */
 #include <unistd.h>
 
-#include "api/report.h"
+#include "api/report_tasks.h"
 #include "base/sys.h"
 
 #define NAME_WIDTH 28
@@ -52,8 +52,9 @@ static void put_verdict(struct bhi_out *out, const struct bhi_report_verdict *ve
 	bhi_out_size(out, bhi_zone.size, 0);
 	bhi_outf(out, " free");
 	put_groups(out, "; at max:", &verdict->at_max);
-	put_groups(out, "; requests failed:", &verdict->failed);
+	put_groups(out, "; out of memory:", &verdict->failed);
 	put_groups(out, "; at max before:", &verdict->limited);
+	bhi_report_text_kill_verdict(out, verdict);
 	bhi_outf(out, "\n");
 }
 
@@ -108,9 +109,31 @@ static void put_begin(struct bhi_out *out, const struct bhi_report_verdict *verd
 	put_memory(out, &zone->pages);
 }
 
+static bool has_kills(void)
+{
+	for (unsigned i = 0; i < BHI_VICTIM_STATES * BHI_LATENCY_NR; i++) {
+		if (bhi_load(&bhi_latency_of((enum bh_victim_state)(i / BHI_LATENCY_NR),
+			    (enum bhi_latency_kind)(i % BHI_LATENCY_NR))
+				      ->nr))
+			return true;
+	}
+	return false;
+}
+
 static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 {
 	switch (list) {
+	case BHI_REPORT_LIST_OOMS:
+		break;
+	case BHI_REPORT_LIST_KILLS:
+		if (has_kills())
+			bhi_outf(out, "\n%-*s%7s%10s%10s%10s\n", NAME_WIDTH,
+				"Kill to memory back", "kills", "p50", "p99", "max");
+		break;
+	case BHI_REPORT_LIST_TASKS:
+		bhi_outf(out, "\n%-*s%8s%8s%7s  %s\n", NAME_WIDTH, "Tasks", "private",
+			"peak", "adj", "group, state");
+		break;
 	case BHI_REPORT_LIST_GROUPS:
 		bhi_outf(out, "\n%-*s%8s%8s%8s%8s%8s%8s%8s%10s\n", NAME_WIDTH, "Groups",
 			"usage", "parent", "peak", "min", "low", "high", "max",
@@ -215,6 +238,10 @@ static void put_group(struct bhi_out *out, const struct bhi_report_group *group)
 	if (stat->on_limit == BH_KILL)
 		bhi_outf(out, "      at its limit: kill%s\n",
 			stat->oom_group ? ", the whole group" : "");
+	else if (group->on_limit_private == BH_FAIL)
+		bhi_outf(out, "      at its limit: fail, private memory too\n");
+	else if (stat->oom_group)
+		bhi_outf(out, "      a kill takes the whole group\n");
 }
 
 static void put_class(struct bhi_out *out, const struct bhi_report_class *class)
@@ -270,10 +297,14 @@ static void put_end(struct bhi_out *out, const struct bhi_background_stat *backg
 const struct bhi_report_rendering bhi_report_text = {
 	.begin = put_begin,
 	.list_begin = put_list_begin,
+	.oom = bhi_report_text_oom,
+	.kills = bhi_report_text_kills,
+	.tasks = bhi_report_text_tasks,
 	.group = put_group,
 	.class = put_class,
 	.cache = put_cache,
 	.shrinker = put_shrinker,
 	.list_end = put_list_end,
+	.private = bhi_report_text_private,
 	.end = put_end,
 };

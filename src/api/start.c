@@ -11,15 +11,27 @@
 #include "account/stock.h"
 #include "alloc/buddy.h"
 #include "alloc/heap.h"
+#include "alloc/pagefault.h"
+#include "alloc/private.h"
 #include "alloc/small.h"
 #include "api/start.h"
 #include "base/env.h"
 #include "base/fmt.h"
 #include "base/sys.h"
+#include "charge/charge.h"
+#include "oom/killer.h"
+#include "oom/oom.h"
+#include "oom/reaper.h"
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
+#include "task/signal.h"
+#include "task/warm.h"
 
 #define DEFAULT_DECAY_MS 1000
+
+/* Linux mm/oom_kill.c, MAX_OOM_REAP_RETRIES and the HZ/10 between two. */
+#define DEFAULT_REAP_TRIES       10
+#define DEFAULT_REAP_INTERVAL_MS 100
 
 #define STRING_(x) #x
 #define STRING(x)  STRING_(x)
@@ -30,6 +42,9 @@ struct settings {
 	uint64_t min_free;
 	uint32_t watermark_scale;
 	uint32_t decay_ms;
+	uint32_t reap_tries, reap_interval_ms;
+	bool has_pagefault;
+	enum bhi_pagefault pagefault;
 };
 
 static struct {
@@ -74,9 +89,20 @@ static bool age(void)
 	return left || stat.dirty;
 }
 
+/* What small tasks left behind is the root's. */
+static void purge_warm(void)
+{
+	uint64_t bytes = bhi_warm_purge();
+
+	if (bytes)
+		bhi_uncharge(bhi_group_root(), (int64_t)bytes, false);
+}
+
 static void collect(struct bh_group *group)
 {
 	bhi_heaps_collect(group);
+	if (!group->parent)
+		purge_warm();
 	if (bhi_group_left_behind(group))
 		bhi_heaps_collect_left(group);
 }
@@ -110,6 +136,30 @@ static int start_background(void)
 	return bhi_background_start(state.settings.decay_ms);
 }
 
+static int start_private(void)
+{
+	const struct settings *s = &state.settings;
+	int r = bhi_window_init(s->has_pagefault ? &s->pagefault : NULL);
+
+	if (r == -EINVAL)
+		bhi_errf("bulkhead: BULKHEAD_PAGEFAULT=uffd: this system does not allow "
+			 "userfaultfd(2) to this process\n");
+	return r;
+}
+
+static int start_private_heaps(void)
+{
+	bhi_pagefault_init();
+	return bhi_private_init();
+}
+
+static int start_reaper(void)
+{
+	bhi_oom_killer = bhi_oom_kill;
+	return bhi_reaper_start(
+		state.settings.reap_tries, state.settings.reap_interval_ms);
+}
+
 enum {
 	STEP_ZONE = 2,
 	STEP_WINDOW = 4
@@ -124,6 +174,10 @@ static int (*const steps[])(void) = {
 	bhi_slabs_init,
 	bhi_small_init,
 	start_caches,
+	start_private,
+	start_private_heaps,
+	bhi_signal_init,
+	start_reaper,
 	start_background,
 };
 
@@ -148,7 +202,17 @@ static int settle(const struct bh_config *config, struct settings *ret)
 			&options[BHI_OPTION_WATERMARK_SCALE], config->watermark_scale),
 		.decay_ms = (uint32_t)option_or(
 			&options[BHI_OPTION_DECAY_MS], config->decay_ms),
+		.reap_tries = (uint32_t)option_or(
+			&options[BHI_OPTION_REAP_TRIES], config->reap_tries),
+		.reap_interval_ms = (uint32_t)option_or(
+			&options[BHI_OPTION_REAP_INTERVAL_MS], config->reap_interval_ms),
+		.has_pagefault = options[BHI_OPTION_PAGEFAULT].set,
+		.pagefault = (enum bhi_pagefault)options[BHI_OPTION_PAGEFAULT].value,
 	};
+	if (!ret->reap_tries)
+		ret->reap_tries = DEFAULT_REAP_TRIES;
+	if (!ret->reap_interval_ms)
+		ret->reap_interval_ms = DEFAULT_REAP_INTERVAL_MS;
 	if (!ret->decay_ms)
 		ret->decay_ms = DEFAULT_DECAY_MS;
 	return 0;
@@ -164,7 +228,8 @@ static bool config_is_valid(const struct bh_config *config)
 		return false;
 	if (config->size && config->min_free > config->size / 2)
 		return false;
-	return config->watermark_scale <= 3000;
+	return config->watermark_scale <= 3000 && config->reap_tries <= 1000 &&
+	       config->reap_interval_ms <= 10000;
 }
 
 static int run_steps(const struct bh_config *config) BH_REQUIRES(state.lock)
@@ -236,6 +301,9 @@ BHI_API unsigned bh_features(void)
 		features |= BH_FEATURE_WIPEONFORK;
 	if (BH_DEBUG)
 		features |= BH_FEATURE_DEBUG;
+	features |= BH_FEATURE_PAGEFAULT | BH_FEATURE_REAPER;
+	if (bhi_private.backend == BHI_PAGEFAULT_UFFD)
+		features |= BH_FEATURE_UFFD;
 	return features;
 }
 

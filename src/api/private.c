@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* Private memory of the current task. */
+#include "alloc/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "alloc/map.h"
+#include "api/private.h"
+#include "api/start.h"
+#include "task/section.h"
+
+/* NULL sets errno. */
+static BHI_NOINLINE void *alloc_slow(size_t size, bool zero)
+{
+	struct bh_task *task = bhi_task_current;
+	bool zeroed;
+	void *p;
+
+	if (!task) {
+		errno = EPERM;
+		return NULL;
+	}
+	/* A child of fork must not get as far as a lock. */
+	p = bhi_process_inert() ? NULL : bhi_private_alloc(task, size, &zeroed);
+	if (!p)
+		errno = ENOMEM;
+	else if (zero && !zeroed)
+		memset(p, 0, size);
+	return p;
+}
+
+BHI_API void *bh_malloc(size_t size)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (bhi_likely(
+		    task && size <= BHI_CLASS_TABLE_SIZE && !bhi_load(&task->killed))) {
+		void *object =
+			bhi_private_try_alloc(task, bhi_class_table[(size + 7) >> 3]);
+
+		if (bhi_likely(object != NULL))
+			return object;
+	}
+	return alloc_slow(size, false);
+}
+
+BHI_API void *bh_calloc(size_t nr, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(nr, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return alloc_slow(bytes, true);
+}
+
+/* In place when it fits and does not leave more than half of it empty. */
+static bool fits_in_place(size_t usable, size_t size)
+{
+	return size <= usable && (size >= usable / 2 || usable <= 64);
+}
+
+static void *private_realloc(struct bh_task *task, void *ptr, size_t usable, size_t size)
+{
+	void *p;
+
+	if (fits_in_place(usable, size) || bhi_private_resize(task, ptr, size))
+		return ptr;
+	p = bh_malloc(size);
+	if (!p)
+		return NULL;
+	memcpy(p, ptr, bhi_min(usable, size));
+	(void)bhi_private_free(task, ptr);
+	return p;
+}
+
+BHI_API void *bh_realloc(void *ptr, size_t size)
+{
+	struct bh_task *task = bhi_task_current;
+	size_t usable;
+
+	if (!ptr)
+		return bh_malloc(size);
+	if (!bhi_private_contains(ptr))
+		return bh_realloc_flags(ptr, size, 0);
+	usable = task ? bhi_private_size(task, ptr) : 0;
+	if (!usable) {
+		bhi_misuse("realloc of a pointer that is no live object of this task",
+			ptr, __builtin_return_address(0), NULL);
+		errno = EINVAL;
+		return NULL;
+	}
+	return private_realloc(task, ptr, usable, size);
+}
+
+void bhi_api_free_private(void *ptr, const void *where)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (bhi_process_inert() || (task && bhi_private_free(task, ptr)))
+		return;
+	bhi_misuse("free of a pointer that is no live object of this task", ptr, where,
+		NULL);
+}
+
+BHI_API void *bh_map(size_t size, unsigned flags)
+{
+	struct bh_task *task = bhi_task_current;
+	void *p = NULL;
+
+	if (!task) {
+		errno = EPERM;
+		return NULL;
+	}
+	if (flags || !size) {
+		errno = EINVAL;
+		return NULL;
+	}
+	(void)bhi_task_check(task);
+	if (!bhi_process_inert())
+		p = bhi_map_new(task, size);
+	if (!p)
+		errno = ENOMEM;
+	return p;
+}
+
+BHI_API int bh_unmap(void *ptr, size_t size)
+{
+	return bhi_task_current ? bhi_map_free(bhi_task_current, ptr, size) : -EINVAL;
+}
+
+BHI_API int bh_discard(void *ptr, size_t size)
+{
+	return bhi_task_current ? bhi_map_discard(bhi_task_current, ptr, size) : -EINVAL;
+}
+
+BHI_API int bh_touch(void *ptr, size_t size)
+{
+	return bhi_task_current ? bhi_map_touch(bhi_task_current, ptr, size) : -EINVAL;
+}
+
+BHI_API void *bh_export(struct bh_group *group, const void *ptr, size_t size)
+{
+	struct bh_task *task = bhi_task_current;
+	void *copy;
+
+	if (!ptr && size) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (task)
+		bhi_task_hold(task);
+	copy = bh_alloc(group, size, 0);
+	if (copy)
+		memcpy(copy, ptr, size);
+	/* An unwinding at the end of the hold section would lose the copy. */
+	if (task && task->region.hold == 1 && bhi_task_killed(task) &&
+		!bhi_task_is_cooperative(task))
+		bh_free(copy);
+	if (task)
+		bhi_task_release(task);
+	return copy;
+}
