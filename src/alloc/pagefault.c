@@ -74,8 +74,9 @@ static enum outcome populate(const struct touch *touch, uint64_t bytes)
 		return NO_MEMORY;
 	}
 	r = bhi_region_populate(region, touch->first, touch->start, touch->nr);
-	bhi_region_leave(region);
+	/* Before the reaper may come: what it zaps it uncharges itself. */
 	left = r ? missing_bytes(touch) : 0;
+	bhi_region_leave(region);
 	bhi_task_uncharge(touch->task, left);
 	return r ? NO_MEMORY : POPULATED;
 }
@@ -136,8 +137,10 @@ static void kill_self(struct bh_task *task, const struct bh_group *over)
 
 	bhi_group_path(over, cause.over, sizeof(cause.over));
 	memcpy(cause.asker, task->name, sizeof(cause.asker));
+	if (!bhi_task_claim_kill(task, &cause))
+		return;
 	bhi_group_event(task->group, BHI_EVENT_OOM_KILL);
-	(void)bhi_task_kill(task, &cause);
+	bhi_task_deliver_kill(task);
 }
 
 /* The charge did not fit. False: nothing can be done about it. */

@@ -173,8 +173,9 @@ int bhi_private_populate(struct bh_task *task, uint32_t first, uint32_t page, ui
 		bhi_task_unwind(task);
 	}
 	r = bhi_region_populate(&task->region, first, page, nr);
+	/* Before the reaper may come: what it zaps it uncharges itself. */
+	missing = r ? bhi_region_missing(first, page, nr) : 0;
 	bhi_region_leave(&task->region);
-	missing = bhi_region_missing(first, page, nr);
 	if (missing)
 		bhi_uncharge(
 			task->group, (int64_t)missing * (int64_t)BHI_PAGE_SIZE, false);

@@ -147,13 +147,14 @@ BHI_API int bh_group_stat(struct bh_group *group, struct bh_group_stat *ret)
 {
 	const struct bhi_counter *counter;
 	int64_t external, emin, elow;
+	struct bh_group_stat stat;
 
 	if (!group || !ret || bhi_process_inert())
 		return -EINVAL;
 	counter = &group->counter;
 	bhi_stock_held(group, &external);
 	bhi_protection_read(counter, &emin, &elow);
-	*ret = (struct bh_group_stat){
+	stat = (struct bh_group_stat){
 		.usage = count_out(bhi_load(&counter->usage)),
 		.peak = count_out(bhi_load(&counter->peak)),
 		.min = limit_out(bhi_load(&counter->min)),
@@ -169,9 +170,11 @@ BHI_API int bh_group_stat(struct bh_group *group, struct bh_group_stat *ret)
 		.oom_group = bhi_load(&group->oom_group),
 		.on_limit = (enum bh_on_limit)bhi_load(&group->on_limit),
 	};
-	copy_events(group->events, &ret->events);
-	copy_events(group->local_events, &ret->local);
-	bhi_stall_clock_read(&group->stall, bhi_sys_now_ns(), &ret->some, &ret->full);
+	copy_events(group->events, &stat.events);
+	copy_events(group->local_events, &stat.local);
+	bhi_stall_clock_read(&group->stall, bhi_sys_now_ns(), &stat.some, &stat.full);
+	/* @ret may be private memory, which is touched with no lock held. */
+	*ret = stat;
 	return 0;
 }
 

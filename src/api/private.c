@@ -155,11 +155,13 @@ BHI_API void *bh_export(struct bh_group *group, const void *ptr, size_t size)
 	copy = bh_alloc(group, size, 0);
 	if (copy)
 		memcpy(copy, ptr, size);
-	/* An unwinding at the end of the hold section would lose the copy. */
-	if (task && task->region.hold == 1 && bhi_task_killed(task) &&
-		!bhi_task_is_cooperative(task))
+	if (!task)
+		return copy;
+	bhi_task_unhold(task);
+	/* An unwinding would lose the copy: not after it was kept. */
+	if (bhi_unlikely(bhi_task_killed(task)) && bhi_task_may_unwind(task)) {
 		bh_free(copy);
-	if (task)
-		bhi_task_release(task);
+		bhi_task_unwind(task);
+	}
 	return copy;
 }

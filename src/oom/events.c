@@ -39,7 +39,8 @@ void bhi_oom_event_row(struct bhi_oom_event *event, const struct bhi_oom_row *ro
 {
 	uint32_t at = event->nr_rows;
 
-	while (at && event->rows[at - 1].points < row->points)
+	/* Of equals the later one is first: it is the one that is chosen. */
+	while (at && event->rows[at - 1].points <= row->points)
 		at--;
 	if (at == BHI_OOM_EVENT_TASKS)
 		return;

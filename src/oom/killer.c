@@ -21,13 +21,17 @@ static uint64_t total_of(const struct bh_group *over)
 	return bhi_min((uint64_t)bhi_load(&over->counter.max), bhi_zone.size);
 }
 
+/* A task without references ends by itself, and its bytes come back: as from a victim. */
 static struct bhi_oom_candidate candidate_of(const struct bh_task *task)
 {
+	uint64_t bytes = bhi_load(&task->region.bytes);
+	bool is_ending = !bhi_load(&task->refs);
+
 	return (struct bhi_oom_candidate){
-		.bytes = bhi_load(&task->region.bytes),
+		.bytes = bytes,
 		.adj = bhi_load(&task->adj),
-		.is_victim = bhi_load(&task->kill.claimed),
-		.is_skipped = bhi_load_acquire(&task->skip),
+		.is_victim = is_ending || bhi_load(&task->kill.claimed),
+		.is_skipped = bhi_load_acquire(&task->skip) || (is_ending && !bytes),
 		.is_inside = bhi_load(&task->inside) != 0,
 	};
 }
@@ -46,7 +50,7 @@ static void add_row(struct bhi_oom_event *event, const struct bh_task *task,
 	event->nr_tasks += row.points != BHI_OOM_NEVER;
 }
 
-/* The best one, with a reference. *@ret_abort: a victim is not finished. */
+/* The best one. *@ret_abort: a victim is not finished. */
 static struct bh_task *choose(const struct bh_group *over, struct bhi_oom_event *event,
 	bool *ret_abort) BH_REQUIRES(bhi_tasks_lock)
 {
@@ -75,7 +79,7 @@ static struct bh_task *choose(const struct bh_group *over, struct bhi_oom_event 
 		if (!candidate.is_victim)
 			add_row(event, task, &candidate, total);
 	}
-	return chosen && bhi_task_try_get(chosen) ? chosen : NULL;
+	return chosen;
 }
 
 /* The highest group from the victim's up to @over that is killed as one; NULL: none. */
@@ -93,10 +97,13 @@ static struct bh_group *group_kill_of(
 	return found;
 }
 
-/* Takes over the caller's reference. False: somebody else kills it. */
+/* False: somebody else kills it, or it is ending. Under the lock of tasks it is not freed
+ * before the claim, and the reference for the delivery comes after it. */
 static bool claim(struct bh_task *task, const struct bhi_kill_cause *cause)
+	BH_REQUIRES(bhi_tasks_lock)
 {
-	if (!bhi_task_claim_kill(task, cause))
+	bhi_assert_held(&bhi_tasks_lock);
+	if (!bhi_task_claim_kill(task, cause) || !bhi_task_try_get(task))
 		return false;
 	/* Counted before the victim hears of it. */
 	bhi_group_event(task->group, BHI_EVENT_OOM_KILL);
@@ -114,40 +121,31 @@ static uint32_t claim_group(const struct bh_group *group,
 	bhi_list_for_each (node, &bhi_tasks) {
 		struct bh_task *task = bhi_list_entry(node, struct bh_task, node);
 
-		if (!bhi_group_is_within(task->group, group) ||
-			bhi_load(&task->adj) == BHI_ADJ_UNKILLABLE ||
-			bhi_load(&task->kill.claimed) || !bhi_task_try_get(task))
-			continue;
-		if (claim(task, cause))
-			nr++;
+		if (bhi_group_is_within(task->group, group) &&
+			bhi_load(&task->adj) != BHI_ADJ_UNKILLABLE)
+			nr += claim(task, cause);
 	}
 	return nr;
 }
 
-static void mark_chosen(struct bhi_oom_event *event, const struct bh_task *victim)
-{
-	for (uint32_t i = 0; i < event->nr_rows; i++) {
-		if (!strcmp(event->rows[i].name, victim->name)) {
-			event->rows[i].is_chosen = true;
-			return;
-		}
-	}
-}
-
-static void kill_chosen(struct bhi_oom_event *event, struct bh_task *victim,
+/* False: it is no longer there to be killed. */
+static bool kill_chosen(struct bhi_oom_event *event, struct bh_task *victim,
 	const struct bh_group *over) BH_REQUIRES(bhi_tasks_lock)
 {
 	struct bh_group *group = group_kill_of(victim, over);
 
 	bhi_assert_held(&bhi_tasks_lock);
+	if (!claim(victim, &event->cause))
+		return false;
 	event->has_victim = true;
-	mark_chosen(event, victim);
-	event->nr_killed += claim(victim, &event->cause);
+	event->rows[0].is_chosen = true;
+	event->nr_killed = 1;
 	if (!group)
-		return;
+		return true;
 	bhi_group_event(group, BHI_EVENT_OOM_GROUP_KILL);
 	event->is_group_kill = true;
 	event->nr_killed += claim_group(group, &event->cause);
+	return true;
 }
 
 static void describe(
@@ -177,8 +175,9 @@ bool bhi_oom_kill(struct bh_group *over, int64_t size)
 	describe(&event, over, size);
 	bhi_lock_acquire(&bhi_tasks_lock);
 	victim = choose(over, &event, &abort);
-	if (victim)
-		kill_chosen(&event, victim, over);
+	/* Who is no longer there is killed or ends: as an unfinished victim. */
+	if (victim && !kill_chosen(&event, victim, over))
+		abort = true;
 	bhi_lock_release(&bhi_tasks_lock);
 	if (!abort)
 		bhi_oom_events_add(&event);

@@ -97,10 +97,12 @@ static bool attend(struct bh_task *task, uint64_t now)
 	return true;
 }
 
-/* Reaped or given up: in either case the next victim may be chosen. */
+/* Reaped or given up: in either case the next victim may be chosen. Not yet if the thread
+ * that was inside takes the memory back: then it says so when it has done that. */
 static void dismiss(struct bh_task *task)
 {
-	bhi_task_set_skip(task);
+	if (bhi_load_acquire(&task->region.end) != BHI_REGION_TAKEN)
+		bhi_task_set_skip(task);
 	bhi_task_put(task);
 }
 
@@ -135,10 +137,14 @@ static void take_new_victims(void)
 	}
 }
 
-/* A deadline that passed is over: take it off, with a reference to its task. NULL: none;
- * then *@ret_next says when the next one is, 0: never. */
-static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next)
+/*
+ * A deadline that passed is over: take it off, claim the kill, and a reference for the
+ * delivery. Claimed under the lock, so that an enter that ends meanwhile cannot miss it.
+ * NULL: none; then *@ret_next says when the next one is, 0: never.
+ */
+static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next, bool *ret_claimed)
 {
+	const struct bhi_kill_cause cause = {.reason = BH_KILLED_DEADLINE};
 	struct bh_task *task;
 
 	bhi_lock_acquire(&bhi_tasks_lock);
@@ -151,6 +157,7 @@ static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next)
 		task->deadline_at = 0;
 		/* The thread inside holds a reference. */
 		bhi_task_get(task);
+		*ret_claimed = bhi_task_claim_kill(task, &cause);
 	}
 	bhi_lock_release(&bhi_tasks_lock);
 	return task;
@@ -158,12 +165,13 @@ static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next)
 
 static uint64_t kill_expired(uint64_t now)
 {
-	const struct bhi_kill_cause cause = {.reason = BH_KILLED_DEADLINE};
 	struct bh_task *task;
+	bool claimed = false;
 	uint64_t next;
 
-	while ((task = take_expired(now, &next))) {
-		(void)bhi_task_kill(task, &cause);
+	while ((task = take_expired(now, &next, &claimed))) {
+		if (claimed)
+			bhi_task_deliver_kill(task);
 		bhi_task_put(task);
 	}
 	return next;

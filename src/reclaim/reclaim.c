@@ -3,6 +3,7 @@
 #include "base/bug.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/shrinker.h"
+#include "task/section.h"
 
 struct bhi_reclaim_hooks bhi_reclaim_hooks;
 BHI_TLS unsigned bhi_noreclaim_depth;
@@ -127,6 +128,26 @@ static void scan_priorities(struct scan *scan)
 	}
 }
 
+/*
+ * Shrinkers are code of the host, which may end hold sections: an unwinding there would
+ * leave the walk in the middle. So reclaim is a hold section of the task that does it.
+ * False: there is nothing to be had on this thread now.
+ */
+static bool may_reclaim(void)
+{
+	struct bh_task *task = bhi_task_current;
+
+	if (!bhi_thread_self() || bhi_reclaim_active())
+		return false;
+	return !task || bhi_task_try_hold(task);
+}
+
+static void hold_end(void)
+{
+	if (bhi_task_current)
+		bhi_task_unhold(bhi_task_current);
+}
+
 static struct scan scan_begin(struct bh_group *target, uint64_t want, unsigned flags)
 {
 	struct scan scan = {.target = target, .want = want, .flags = flags};
@@ -151,7 +172,7 @@ struct bhi_reclaim_result bhi_reclaim(
 	struct bhi_reclaim_result result = {0};
 	struct scan scan;
 
-	if (!bhi_thread_self() || bhi_reclaim_active())
+	if (!may_reclaim())
 		return result;
 	scan = scan_begin(target, bhi_max(want, BHI_RECLAIM_LEAST), flags);
 	scan_priorities(&scan);
@@ -162,6 +183,7 @@ struct bhi_reclaim_result bhi_reclaim(
 	result.reclaimed = reclaimed(&scan);
 	result.reclaimable = scan.reclaimable;
 	scan_end();
+	hold_end();
 	return result;
 }
 
@@ -172,7 +194,7 @@ uint64_t bhi_reclaim_last_resort(struct bh_group *target, unsigned flags)
 	struct scan scan;
 	uint64_t result;
 
-	if (!bhi_thread_self() || bhi_reclaim_active())
+	if (!may_reclaim())
 		return 0;
 	scan = scan_begin(target, 0, flags);
 	pass.flags = scan.flags;
@@ -184,5 +206,6 @@ uint64_t bhi_reclaim_last_resort(struct bh_group *target, unsigned flags)
 	bhi_shrink(&pass, true);
 	result = reclaimed(&scan);
 	scan_end();
+	hold_end();
 	return result;
 }

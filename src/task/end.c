@@ -93,7 +93,8 @@ bool bhi_task_try_reap(struct bh_task *task)
 		return true;
 	/* Looked at after TAKEN was set: bh_task_dump_begin() does it the other way
 	 * round. */
-	if (bhi_load(&task->dumping) || !bhi_region_try_claim(region)) {
+	if (__atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST) ||
+		!bhi_region_try_claim(region)) {
 		bhi_store_release(&region->end, BHI_REGION_LIVE);
 		bhi_sys_futex_wake(&region->end, INT_MAX);
 		return false;

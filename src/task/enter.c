@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "task/end.h"
+#include "task/kill.h"
 #include "task/landing.h"
 #include "task/latency.h"
 #include "task/mutex.h"
@@ -35,7 +36,7 @@ static void fill_report(const struct bh_task *task, struct bh_report *ret)
 
 /* The task is killed and this thread is out of it, but still the only one that may be
  * inside: its memory goes, if it is not gone already. */
-static int leave_killed(struct bh_task *task, struct bh_report *ret)
+static int leave_killed(struct bh_task *task, bool was_run, struct bh_report *ret)
 {
 	uint64_t unwound_ns = bhi_sys_now_ns() - task->kill.time_ns;
 
@@ -43,7 +44,8 @@ static int leave_killed(struct bh_task *task, struct bh_report *ret)
 		bhi_task_reap_own(task);
 	bhi_task_set_skip(task);
 	fill_report(task, ret);
-	if (ret->victim_state == BH_VICTIM_IDLE)
+	/* Killed before this enter, which unwound nobody. */
+	if (!was_run)
 		return -ECANCELED;
 	ret->kill_to_unwound_ns = unwound_ns;
 	bhi_latency_note(ret->victim_state, BHI_LATENCY_UNWOUND, unwound_ns);
@@ -105,7 +107,8 @@ int bhi_task_enter(
 	struct bh_task *task, int (*fn)(void *arg), void *arg, struct bh_report *ret)
 {
 	const struct bhi_thread *self = bhi_thread_self();
-	int value = 0, r = 0;
+	bool was_run = false;
+	int r;
 
 	*ret = (struct bh_report){0};
 	if (!self)
@@ -113,15 +116,14 @@ int bhi_task_enter(
 	if (bhi_task_current || !take_inside(task, self))
 		return -EBUSY;
 	bhi_task_get(task);
-	r = bhi_task_killed(task) ? 0 : bhi_signal_thread_init();
+	r = bhi_task_killed_for_sure(task) ? 0 : bhi_signal_thread_init();
 	if (!bhi_task_killed(task) && !r) {
-		(void)run(task, fn, arg, &value);
+		was_run = true;
+		(void)run(task, fn, arg, &ret->value);
 		clear_sections(task, ret);
 	}
-	if (!r && bhi_task_killed(task))
-		r = leave_killed(task, ret);
-	else
-		ret->value = value;
+	if (!r && bhi_task_killed_for_sure(task))
+		r = leave_killed(task, was_run, ret);
 	run_defers(task);
 	bhi_store_release(&task->inside, 0);
 	bhi_testpoint(BHI_TP_LEFT);

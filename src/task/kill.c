@@ -42,14 +42,22 @@ void bhi_task_deliver_kill(struct bh_task *task)
 	/* pairs with the acquire in bhi_task_killed() */
 	__atomic_store_n(&task->killed, task->kill.cause.reason, __ATOMIC_SEQ_CST);
 	bhi_testpoint(BHI_TP_KILLED);
-	if (bhi_policy.killable_waits) {
-		bhi_sys_futex_wake(&task->killed, INT_MAX);
+	bhi_sys_futex_wake(&task->killed, INT_MAX);
+	if (bhi_policy.killable_waits)
 		bhi_waiters_wake();
-	}
 	if (task->on_kill)
 		task->on_kill(task->on_kill_arg);
 	if (bhi_task_reap_hook)
 		bhi_task_reap_hook(task);
+}
+
+enum bh_kill_reason bhi_task_killed_for_sure(struct bh_task *task)
+{
+	if (bhi_likely(!__atomic_load_n(&task->kill.claimed, __ATOMIC_SEQ_CST)))
+		return BH_NOT_KILLED;
+	while (!bhi_task_killed(task))
+		bhi_sys_futex_wait(&task->killed, BH_NOT_KILLED, 0);
+	return bhi_task_killed(task);
 }
 
 bool bhi_task_kill(struct bh_task *task, const struct bhi_kill_cause *cause)

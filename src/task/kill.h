@@ -20,6 +20,10 @@ bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *caus
  * any, no allocation. */
 void bhi_task_deliver_kill(struct bh_task *task);
 
+/* As bhi_task_killed(), but a kill that is claimed is waited for: the killer is about to
+ * deliver it. Context: may wait. */
+enum bh_kill_reason bhi_task_killed_for_sure(struct bh_task *task);
+
 /* Both. Context: any, no allocation; no lock is held. */
 bool bhi_task_kill(struct bh_task *task, const struct bhi_kill_cause *cause);
 

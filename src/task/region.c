@@ -112,8 +112,8 @@ uint32_t bhi_span_of(uint32_t number)
 
 static uint64_t word_of(uint32_t first, uint32_t page)
 {
-	return bhi_private.areas[first + page / BHI_AREA_PAGES]
-		.populated[page % BHI_AREA_PAGES / 64];
+	return bhi_load(&bhi_private.areas[first + page / BHI_AREA_PAGES]
+				 .populated[page % BHI_AREA_PAGES / 64]);
 }
 
 /* Of the pages from @page on, the end of those that are populated, or not, as it is. */
@@ -138,7 +138,7 @@ static void mark(uint32_t first, uint32_t page, uint32_t end, bool populated)
 		uint64_t bit = (uint64_t)1 << (page % 64);
 		uint64_t *word = &area->populated[page % BHI_AREA_PAGES / 64];
 
-		*word = populated ? *word | bit : *word & ~bit;
+		bhi_store(word, populated ? *word | bit : *word & ~bit);
 	}
 }
 

@@ -107,7 +107,8 @@ int bhi_region_populate(
 uint64_t bhi_region_zap(
 	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr);
 
-/* How many of @nr pages of a span are not populated. Context: owner thread only. */
+/* How many of @nr pages of a span are not populated; outside of enter and leave the
+ * reaper may be changing that. Context: owner thread only. */
 uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr);
 
 /* Whether a page of a span is populated. Context: owner thread only. */
@@ -116,7 +117,7 @@ static inline bool bhi_region_has(uint32_t first, uint32_t page)
 	const struct bhi_area *area = &bhi_private.areas[first + page / BHI_AREA_PAGES];
 
 	page %= BHI_AREA_PAGES;
-	return area->populated[page / 64] >> (page % 64) & 1;
+	return bhi_load(&area->populated[page / 64]) >> (page % 64) & 1;
 }
 
 /* The first area of the span that area @number belongs to. Context: signal-safe. */

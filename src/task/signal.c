@@ -59,12 +59,17 @@ static bool handle(siginfo_t *info, ucontext_t *context)
 	void *addr = info->si_addr;
 
 	/* Sent by somebody, not raised by an instruction. */
-	if (!task || info->si_code <= 0 || info->si_code == SI_KERNEL)
+	if (!task || info->si_code <= 0 || info->si_code == SI_KERNEL ||
+		bhi_process_inert())
 		return false;
 	if (!bhi_private_contains(addr))
 		return is_overflow(addr, context) && end_overflow(task, context);
 	if (bhi_load(&bhi_private.areas[bhi_area_number(addr)].task) != task)
 		return false;
+	/* Who holds a lock of the library, or is in a section, touches no private memory.
+	 */
+	bhi_assert_none_held();
+	bh_assert(!bhi_load(&bhi_thread_current->busy));
 	switch (bhi_pagefault_hook(task, addr)) {
 	case BHI_PAGEFAULT_RESTART:
 		return true;

@@ -55,11 +55,12 @@ void bhi_task_put(struct bh_task *task)
 
 	if (bhi_sub_return(&task->refs, 1))
 		return;
+	/* On the list until its memory is back: nobody else is to be killed instead. */
+	bhi_task_end(task);
 	bhi_lock_acquire(&bhi_tasks_lock);
 	bhi_list_unlink(&task->node);
 	nr_tasks--;
 	bhi_lock_release(&bhi_tasks_lock);
-	bhi_task_end(task);
 	bhi_pool_free(&pool, task);
 	bhi_group_put(group);
 }

@@ -32,7 +32,7 @@ enum bhi_area_kind {
 struct bhi_area {
 	/* atomic; NULL: free. Written under the window's lock */
 	struct bh_task *task;
-	/* protected by the task's region, region.h */
+	/* protected by the task's region, region.h; atomic for those who only look */
 	uint64_t populated[BHI_AREA_PAGES / 64];
 	/* the owner thread's; BHI_AREA_HEAP: pages in use */
 	uint64_t used[BHI_AREA_PAGES / 64];
