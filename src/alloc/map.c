@@ -64,11 +64,7 @@ int bhi_map_free(struct bh_task *task, void *ptr, size_t size)
 		range.nr != bhi_private.areas[range.first].nr_pages ||
 		(uintptr_t)ptr % BHI_PAGE_SIZE)
 		return -EINVAL;
-	bhi_private_zap(task, range.first, 0, range.nr);
-	if (!bhi_region_enter(&task->region))
-		bhi_task_unwind(task);
-	bhi_region_give(&task->region, range.first);
-	bhi_region_leave(&task->region);
+	bhi_private_drop(task, range.first, range.nr);
 	return 0;
 }
 
@@ -80,7 +76,7 @@ int bhi_map_discard(struct bh_task *task, void *ptr, size_t size)
 	if (((uintptr_t)ptr | size) % BHI_PAGE_SIZE ||
 		!find_range(task, ptr, size, &range))
 		return -EINVAL;
-	bhi_private_zap(task, range.first, range.page, range.nr);
+	(void)bhi_private_zap(task, range.first, range.page, range.nr);
 	return 0;
 }
 

@@ -221,7 +221,9 @@ enum bhi_pagefault_end bhi_pagefault(struct bh_task *task, void *addr)
 
 static void settle(struct bh_group *over)
 {
-	(void)bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE);
+	/* As for a touch: what was overdrawn must not add up from section to section. */
+	if (!bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE))
+		kill_self(bhi_task_current, over);
 }
 
 void bhi_pagefault_init(void)

@@ -182,15 +182,20 @@ int bhi_private_populate(struct bh_task *task, uint32_t first, uint32_t page, ui
 	return r;
 }
 
-void bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
+uint32_t bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
 {
 	uint64_t bytes;
+	uint32_t left;
 
 	enter(task);
 	bytes = bhi_region_zap(&task->region, first, page, nr);
+	left = nr - bhi_region_missing(first, page, nr);
+	if (bhi_unlikely(left))
+		bhi_region_clear(first, page, nr);
 	bhi_region_leave(&task->region);
 	if (bytes)
 		bhi_uncharge(task->group, (int64_t)bytes, false);
+	return left;
 }
 
 static bool is_free_run(const struct bhi_area *area, uint32_t page, uint32_t nr)
@@ -274,6 +279,12 @@ static void give_span(struct bh_task *task, uint32_t first)
 	enter(task);
 	bhi_region_give(&task->region, first);
 	bhi_region_leave(&task->region);
+}
+
+void bhi_private_drop(struct bh_task *task, uint32_t first, uint32_t nr)
+{
+	if (!bhi_private_zap(task, first, 0, nr))
+		give_span(task, first);
 }
 
 /* The group cannot take what is populated in a warm area. */
@@ -370,8 +381,8 @@ static void zap_idle(struct bh_task *task, uint32_t area)
 			continue;
 		while (end < BHI_AREA_PAGES && is_idle(area, end))
 			end++;
-		bhi_private_zap(task, area, page, end - page);
-		task->heap->nr_idle -= end - page;
+		task->heap->nr_idle -=
+			end - page - bhi_private_zap(task, area, page, end - page);
 	}
 }
 
@@ -555,8 +566,7 @@ static void *alloc_span(struct bh_task *task, uint32_t nr_pages)
 		area = other;
 	}
 	if (bhi_private_populate(task, area, 0, nr_pages)) {
-		bhi_private_zap(task, area, 0, nr_pages);
-		give_span(task, area);
+		bhi_private_drop(task, area, nr_pages);
 		return NULL;
 	}
 	return mark_run(first_page(area), nr_pages);
@@ -638,8 +648,8 @@ static void free_run(struct bh_task *task, struct bhi_private_page *page)
 		put_pages(task, number, nr_pages);
 		return;
 	}
-	bhi_private_zap(task, area, 0, nr_pages);
-	give_span(task, area);
+	/* More than are used, if the kernel has refused to zap some. */
+	bhi_private_drop(task, area, bhi_private.areas[area].nr_pages);
 }
 
 static bool is_object(const struct bhi_private_page *slab, const void *ptr)
@@ -703,12 +713,13 @@ bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size)
 	if (nr_pages > had) {
 		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
 		if (bhi_private_populate(task, area, had, nr_pages - had)) {
-			bhi_private_zap(task, area, had, nr_pages - had);
-			bhi_store(&bhi_private.areas[area].nr_pages, had);
+			if (!bhi_private_zap(task, area, had, nr_pages - had))
+				bhi_store(&bhi_private.areas[area].nr_pages, had);
 			return false;
 		}
 	} else if (nr_pages < had) {
-		bhi_private_zap(task, area, nr_pages, had - nr_pages);
+		if (bhi_private_zap(task, area, nr_pages, had - nr_pages))
+			return false;
 		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
 	}
 	page->used = nr_pages;

@@ -151,7 +151,13 @@ bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size);
 int bhi_private_populate(
 	struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
 
-/* Zap and uncharge @nr pages of a span. May unwind. Context: owner thread only. */
-void bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
+/* Zap and uncharge @nr pages of a span. Returns how many the kernel refused to zap: these
+ * stay charged and read as zero. May unwind. Context: owner thread only. */
+uint32_t bhi_private_zap(
+	struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
+
+/* The same for all @nr pages of a span, which is given back, unless some were refused:
+ * then it stays the task's to its end. May unwind. Context: owner thread only. */
+void bhi_private_drop(struct bh_task *task, uint32_t first, uint32_t nr);
 
 #endif

@@ -56,6 +56,13 @@ static void zap_span(struct bh_task *task, uint32_t first)
 	bhi_testpoint(BHI_TP_ZAPPED);
 }
 
+static bool has_pages(uint32_t first)
+{
+	uint32_t nr_pages = bhi_private.areas[first].nr_pages;
+
+	return bhi_region_missing(first, 0, nr_pages) < nr_pages;
+}
+
 /* The caller has moved .end to TAKEN. The spans stay the task's: a touch of them must
  * lead to it. */
 static void zap_all(struct bh_task *task)
@@ -126,11 +133,18 @@ void bhi_task_end(struct bh_task *task)
 		bhi_task_end_hook(task);
 	if (bhi_warm_put(task))
 		return;
+	for (uint32_t first = region->spans; region->bytes && first != BHI_NO_AREA;
+		first = bhi_private.areas[first].next)
+		zap_span(task, first);
 	while (!bhi_region_is_empty(region)) {
 		uint32_t first = region->spans;
 
+		/* What the kernel refused, with fewer mappings now. */
 		if (region->bytes)
 			zap_span(task, first);
-		bhi_region_give(region, first);
+		if (region->bytes && has_pages(first))
+			bhi_task_uncharge(task, bhi_region_retire(region, first));
+		else
+			bhi_region_give(region, first);
 	}
 }

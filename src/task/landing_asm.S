@@ -149,10 +149,15 @@ bhi_landing_enter:
 	.p2align 4
 /* The stack pointer is the saved one; everything else is unknown. */
 bhi_landing_pad:
+	.cfi_startproc
+	.cfi_def_cfa sp, 192
+	.cfi_offset x29, -192
+	.cfi_offset x30, -184
 	ldr x9, [sp, #168]
 	msr fpcr, x9
 	mov w0, #0
 	b .Lrestore
+	.cfi_endproc
 	.size bhi_landing_pad, . - bhi_landing_pad
 
 	.globl bhi_landing_jump

@@ -89,18 +89,22 @@ void bhi_region_adopt(struct bhi_region *region, uint32_t number, uint64_t bytes
 	add_bytes(region, (int64_t)bytes);
 }
 
-void bhi_region_give(struct bhi_region *region, uint32_t first)
+static void unlink_span(struct bhi_region *region, uint32_t first)
 {
 	uint32_t *link = &region->spans;
-	uint32_t nr = bhi_private.areas[first].nr_areas;
 
 	while (*link != first) {
 		BUG_ON(*link == BHI_NO_AREA);
 		link = &bhi_private.areas[*link].next;
 	}
 	*link = bhi_private.areas[first].next;
-	region->nr_areas -= nr;
-	bhi_areas_give(first, nr);
+	region->nr_areas -= bhi_private.areas[first].nr_areas;
+}
+
+void bhi_region_give(struct bhi_region *region, uint32_t first)
+{
+	unlink_span(region, first);
+	bhi_areas_give(first, bhi_private.areas[first].nr_areas);
 }
 
 uint32_t bhi_span_of(uint32_t number)
@@ -182,7 +186,8 @@ uint64_t bhi_region_zap(
 		if (!bhi_region_has(first, at))
 			continue;
 		size = (size_t)(next - at) * BHI_PAGE_SIZE;
-		bhi_window_zap(page_address(first, at), size);
+		if (!bhi_window_try_zap(page_address(first, at), size))
+			continue;
 		mark(first, at, next, false);
 		add_bytes(region, -(int64_t)size);
 		sum += size;
@@ -200,4 +205,23 @@ uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr)
 			missing += next - page;
 	}
 	return missing;
+}
+
+void bhi_region_clear(uint32_t first, uint32_t page, uint32_t nr)
+{
+	bhi_window_clear(page_address(first, page), (size_t)nr * BHI_PAGE_SIZE);
+}
+
+uint64_t bhi_region_retire(struct bhi_region *region, uint32_t first)
+{
+	uint32_t nr_pages = bhi_private.areas[first].nr_pages;
+	uint32_t nr = nr_pages - bhi_region_missing(first, 0, nr_pages);
+	int64_t bytes = (int64_t)nr * (int64_t)BHI_PAGE_SIZE;
+
+	bhi_region_clear(first, 0, nr_pages);
+	mark(first, 0, nr_pages, false);
+	add_bytes(region, -bytes);
+	unlink_span(region, first);
+	bhi_areas_retire(first, bhi_private.areas[first].nr_areas);
+	return (uint64_t)bytes;
 }

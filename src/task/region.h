@@ -102,10 +102,19 @@ void bhi_region_give(struct bhi_region *region, uint32_t first);
 int bhi_region_populate(
 	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr);
 
-/* Zap those of @nr pages of a span that are populated; bytes to uncharge. Between enter
- * and leave, or claimed. Context: signal-safe. */
+/* Zap those of @nr pages of a span that are populated; bytes to uncharge. What the kernel
+ * refuses to zap stays populated. Between enter and leave, or claimed. Context:
+ * signal-safe. */
 uint64_t bhi_region_zap(
 	struct bhi_region *region, uint32_t first, uint32_t page, uint32_t nr);
+
+/* What a zap left of @nr pages reads as zero, and stays populated. Between enter and
+ * leave. Context: signal-safe. */
+void bhi_region_clear(uint32_t first, uint32_t page, uint32_t nr);
+
+/* Give up a span of which the kernel refuses to zap a page; bytes to uncharge. Nobody
+ * else looks at the task any more. Context: any, no allocation. */
+uint64_t bhi_region_retire(struct bhi_region *region, uint32_t first);
 
 /* How many of @nr pages of a span are not populated; outside of enter and leave the
  * reaper may be changing that. Context: owner thread only. */

@@ -12,10 +12,11 @@
  *	claim	.kill.claimed goes from 0 to 1: whoever does it kills, once
  *	record	why, when and in which state, in .kill
  *	signal	.killed becomes the reason (release, pairs with bhi_task_killed());
- *whoever waits on behalf of the task is woken; only then reserve	the victim may use
- *the reserves, which it finds out by .killed reap	the reaper is told, with a
- *reference skip	.skip becomes 1 when its memory is back, or will not come back by
- *reaping: now the next victim may be chosen
+ *		whoever waits on behalf of the task is woken
+ *	reserve	only then may the victim use the reserves, which .killed tells it
+ *	reap	the reaper is told, with a reference
+ *	skip	.skip becomes 1 when its memory is back, or will not come back by
+ *		reaping: now the next victim may be chosen
  *
  * A kill while the task returns from fn: enter looks at .killed before it makes the task
  * idle. If the kill comes later it met an idle task, and the next enter says so.

@@ -114,14 +114,49 @@ int bhi_window_populate(void *addr, size_t size)
 	return r;
 }
 
+void bhi_window_clear(void *addr, size_t size)
+{
+	int saved = errno;
+
+	BUG_ON(madvise(addr, size, MADV_DONTNEED));
+	errno = saved;
+}
+
+/* To end the access to a part cuts a mapping in two or three, of which the kernel allows
+ * 65530. If it got halfway, what it did goes back, for which it needs none. */
+static bool end_access(void *addr, size_t size)
+{
+	int saved = errno;
+	bool done;
+
+	if (bhi_private.backend == BHI_PAGEFAULT_UFFD)
+		return true;
+	if (bhi_failpoint(BHI_FP_MPROTECT))
+		return false;
+	done = !mprotect(addr, size, PROT_NONE);
+	if (!done)
+		BUG_ON(mprotect(addr, size, PROT_READ | PROT_WRITE));
+	errno = saved;
+	return done;
+}
+
 /* Without access first: between the two a page must not come back as zeros. */
+bool bhi_window_try_zap(void *addr, size_t size)
+{
+	bool done = end_access(addr, size);
+
+	if (done)
+		bhi_window_clear(addr, size);
+	return done;
+}
+
 void bhi_window_zap(void *addr, size_t size)
 {
 	int saved = errno;
 
 	if (bhi_private.backend == BHI_PAGEFAULT_MPROTECT)
 		BUG_ON(mprotect(addr, size, PROT_NONE));
-	BUG_ON(madvise(addr, size, MADV_DONTNEED));
+	bhi_window_clear(addr, size);
 	errno = saved;
 }
 
@@ -282,6 +317,14 @@ void bhi_areas_give(uint32_t first, uint32_t nr)
 	set_used(first, nr, false);
 	state.nr_used -= nr;
 	state.hint = bhi_min(state.hint, first);
+	bhi_lock_release(&state.lock);
+}
+
+void bhi_areas_retire(uint32_t first, uint32_t nr)
+{
+	bhi_lock_acquire(&state.lock);
+	for (uint32_t i = 0; i < nr; i++)
+		bhi_store(&bhi_private.areas[first + i].task, NULL);
 	bhi_lock_release(&state.lock);
 }
 

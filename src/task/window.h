@@ -94,10 +94,23 @@ void bhi_areas_give(uint32_t first, uint32_t nr);
  */
 int bhi_window_populate(void *addr, size_t size);
 
-/* Take pages away: the next touch of each raises a signal. Context: signal-safe. */
+/* Take pages away: the next touch of each raises a signal. False: the kernel has no more
+ * mappings, and they are as they were. Context: signal-safe. */
+bool bhi_window_try_zap(void *addr, size_t size);
+
+/* The same of whole areas, or of what was never handed out: it cannot be refused.
+ * Context: signal-safe. */
 void bhi_window_zap(void *addr, size_t size);
 
-/* Areas that tasks have. Context: any. */
+/* Give pages to the kernel that stay accessible: they read as zero. Context: signal-safe.
+ */
+void bhi_window_clear(void *addr, size_t size);
+
+/* Give up a span whose pages stay accessible: nobody gets it again. Context: any, no
+ * allocation. */
+void bhi_areas_retire(uint32_t first, uint32_t nr);
+
+/* Areas that tasks have, and retired ones. Context: any. */
 uint32_t bhi_areas_taken(void);
 
 #endif
