@@ -172,6 +172,10 @@ bool bhi_oom_kill(struct bh_group *over, int64_t size)
 	bool abort = false;
 
 	bhi_assert_held(&bhi_oom_lock);
+	/* The caller was killed after it last looked, and may be reaped by now: it needs
+	 * no more memory, and if it was the last one there is nobody else to be found. */
+	if (bhi_task_dying() && bhi_task_may_unwind(bhi_task_current))
+		return true;
 	describe(&event, over, size);
 	bhi_lock_acquire(&bhi_tasks_lock);
 	victim = choose(over, &event, &abort);

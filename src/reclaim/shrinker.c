@@ -6,7 +6,6 @@
 #include "base/bug.h"
 #include "base/sys.h"
 #include "reclaim/shrinker.h"
-#include "task/section.h"
 
 #define DEFAULT_BATCH 128
 
@@ -183,16 +182,12 @@ static size_t unprotected(size_t freeable, unsigned share)
 			BHI_SHRINK_ALL);
 }
 
-/* The host's code may not be unwound here: the walk around it would never be ended. */
 static void shrink_one(struct bh_shrinker *shrinker, struct bhi_shrink_pass *pass)
 {
 	struct bh_shrink_control control = {.group = pass->group, .flags = pass->flags};
 	struct frame frame = {.shrinker = shrinker, .outer = frames};
-	struct bh_task *task = bhi_task_current;
 	size_t freeable;
 
-	if (task && !bhi_task_try_hold(task))
-		return;
 	frames = &frame;
 	bhi_add(&state_of(shrinker)->nr_calls, 1);
 	freeable = shrinker->count(shrinker, &control);
@@ -202,8 +197,6 @@ static void shrink_one(struct bh_shrinker *shrinker, struct bhi_shrink_pass *pas
 		scan_one(shrinker, pass, freeable);
 	}
 	frames = frame.outer;
-	if (task)
-		bhi_task_unhold(task);
 }
 
 void bhi_shrink(struct bhi_shrink_pass *pass, bool global)
