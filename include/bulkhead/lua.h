@@ -48,10 +48,12 @@
 #ifndef BULKHEAD_LUA_H
 #define BULKHEAD_LUA_H
 
-#include <string.h>
-
+#ifdef __cplusplus
+#include <lua.hpp>
+#else
 #include <lauxlib.h>
 #include <lua.h>
+#endif
 
 #include <bulkhead.h>
 

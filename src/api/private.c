@@ -153,7 +153,7 @@ BHI_API void *bh_export(struct bh_group *group, const void *ptr, size_t size)
 	if (task)
 		bhi_task_hold(task);
 	copy = bh_alloc(group, size, 0);
-	if (copy)
+	if (copy && size)
 		memcpy(copy, ptr, size);
 	if (!task)
 		return copy;

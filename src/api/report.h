@@ -101,7 +101,8 @@ struct bhi_report_oom {
 /* The private window and the reaper. */
 struct bhi_report_private {
 	uint64_t window; /* address space, bytes */
-	uint64_t taken;  /* of it: areas that tasks have, bytes */
+	uint64_t taken;  /* of it: areas that tasks have, or that are kept warm, bytes */
+	uint64_t warm;   /* populated bytes of ended tasks, kept for the next ones */
 	bool is_uffd;
 	struct bhi_reaper_stat reaper;
 };

@@ -116,6 +116,7 @@ void bhi_report_json_private(
 	bhi_json_str(out, "backend", private->is_uffd ? "uffd" : "mprotect");
 	bhi_json_u64(out, "window", private->window);
 	bhi_json_u64(out, "taken", private->taken);
+	bhi_json_u64(out, "warm", private->warm);
 	bhi_json_end(out, '}');
 	bhi_json_begin(out, "reaper", '{');
 	bhi_json_u64(out, "reaped", private->reaper.nr_reaped);

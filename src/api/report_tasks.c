@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "task/warm.h"
 
 /* Tasks looked at before the lock is given up: as long as a short OOM decision. */
 #define BATCH_COUNTED 512
@@ -184,6 +185,7 @@ void bhi_report_read_private(struct bhi_report_private *ret)
 {
 	ret->window = bhi_private.size;
 	ret->taken = (uint64_t)bhi_areas_taken() * BHI_AREA_SIZE;
+	ret->warm = bhi_warm_bytes();
 	ret->is_uffd = bhi_private.backend == BHI_PAGEFAULT_UFFD;
 	bhi_reaper_stat(&ret->reaper);
 }

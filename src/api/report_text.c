@@ -87,7 +87,7 @@ static void put_zone(struct bhi_out *out, const struct bhi_report_zone *zone)
 
 static void put_memory(struct bhi_out *out, const struct bhi_buddy_stat *pages)
 {
-	bhi_outf(out, "\nMemory behind it\n");
+	bhi_outf(out, "\nPages of shared memory\n");
 	put_row(out, "taken", pages->taken);
 	bhi_outf(out, "  ");
 	bhi_out_size(out, pages->cached, 0);

@@ -205,8 +205,10 @@ void bhi_report_text_private(
 	bhi_out_size(out, private->taken, 0);
 	bhi_outf(out, " of ");
 	bhi_out_size(out, private->window, 0);
-	bhi_outf(out, " of address space taken, first touches caught by %s\n",
+	bhi_outf(out, " of address space taken, first touches caught by %s\n  ",
 		private->is_uffd ? "userfaultfd" : "mprotect");
+	bhi_out_size(out, private->warm, 0);
+	bhi_outf(out, " kept warm for the next tasks\n");
 	bhi_outf(out, "\nReaper\n  victims reaped: %lu, given up: %lu\n",
 		private->reaper.nr_reaped, private->reaper.nr_given_up);
 }
