@@ -226,7 +226,7 @@ static int collect(struct info *info)
 	r = bhi_zone_probe("", &info->probe);
 	if (r)
 		return r;
-	bhi_machine_probe(info->machine);
+	bhi_machine_probe(&options[BHI_OPTION_PAGEFAULT], info->machine);
 	return bhi_zone_init(size->set ? size->value : 0, BHI_ZONE_FROM_ENV,
 		options[BHI_OPTION_MIN_FREE].value,
 		(unsigned)options[BHI_OPTION_WATERMARK_SCALE].value);

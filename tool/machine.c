@@ -43,7 +43,8 @@ static void set_yes_or_no(
 	stpcpy(end, ")");
 }
 
-/* Pagefaults of user code only, delivered as SIGBUS: what needs no privilege. */
+/* Pagefaults of user code only, delivered as SIGBUS: what needs no privilege, and what
+ * the library asks for. */
 static int try_userfaultfd(void)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_SIGBUS};
@@ -140,15 +141,42 @@ static void describe_huge_pages(struct bhi_machine_row *row)
 		"a first touch may take 2 MiB: more can be resident than is charged";
 }
 
-void bhi_machine_probe(struct bhi_machine_row ret[BHI_MACHINE_ROWS])
+/* The backend that the start would choose, as task/window.c does. */
+static void describe_pagefaults(struct bhi_machine_row *row,
+	const struct bhi_option_value *wanted, int uffd_error)
+{
+	bool wants_mprotect = wanted->set && wanted->value == BHI_PAGEFAULT_MPROTECT;
+
+	if (!uffd_error && !wants_mprotect) {
+		set_state(row, "uffd");
+		row->good = true;
+		row->follows = "a first touch of a map costs one userfaultfd ioctl for "
+			       "64 KiB and more";
+	} else if (wanted->set && !wants_mprotect) {
+		set_state(row, "none");
+		row->follows = "the library will not start: BULKHEAD_PAGEFAULT=uffd asks "
+			       "for what is refused";
+	} else {
+		set_state(row, "mprotect");
+		row->good = !uffd_error;
+		row->follows = "a first touch costs mprotect(2); vm.max_map_count bounds "
+			       "the stretches in use";
+	}
+}
+
+void bhi_machine_probe(const struct bhi_option_value *pagefault,
+	struct bhi_machine_row ret[BHI_MACHINE_ROWS])
 {
 	struct bhi_machine_row *row = ret;
+	int uffd_error = try_userfaultfd();
 
 	*row = (struct bhi_machine_row){.name = "userfaultfd"};
-	set_yes_or_no(row++, try_userfaultfd(),
-		"maps that fill on first touch could use it; this version has none",
-		"maps that fill on first touch, which this version lacks, need "
-		"mprotect(2)");
+	set_yes_or_no(row++, uffd_error,
+		"first touches of tasks' maps can be caught with it",
+		"first touches of tasks' maps are caught with mprotect(2): slower, all "
+		"else the same");
+	*row = (struct bhi_machine_row){.name = "pagefaults"};
+	describe_pagefaults(row++, pagefault, uffd_error);
 	*row = (struct bhi_machine_row){.name = "membarrier"};
 	set_yes_or_no(row++, try_membarrier(),
 		"draining other threads' stocks costs their owners nothing",

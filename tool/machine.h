@@ -3,9 +3,9 @@
 #ifndef BHI_TOOL_MACHINE_H
 #define BHI_TOOL_MACHINE_H
 
-#include "base/compiler.h"
+#include "base/env.h"
 
-#define BHI_MACHINE_ROWS 7
+#define BHI_MACHINE_ROWS 8
 
 struct bhi_machine_row {
 	const char *name;
@@ -15,7 +15,11 @@ struct bhi_machine_row {
 		*follows; /* what follows for Bulkhead: a sentence without a full stop */
 };
 
-/* Fill all rows. Descriptors opened on the way are closed again. */
-void bhi_machine_probe(struct bhi_machine_row ret[BHI_MACHINE_ROWS]);
+/*
+ * Fill all rows. @pagefault: the value of BULKHEAD_PAGEFAULT. Descriptors opened on the
+ * way are closed again.
+ */
+void bhi_machine_probe(const struct bhi_option_value *pagefault,
+	struct bhi_machine_row ret[BHI_MACHINE_ROWS]);
 
 #endif
