@@ -1009,7 +1009,8 @@ static void *grow_and_delete(void *arg)
 				&race.shelf[at], take(group, 100), __ATOMIC_ACQ_REL);
 
 			if (p)
-				p = bh_realloc_flags(p, 200 + next_random(&seed) % 1000, 0);
+				p = bh_realloc_flags(
+					p, 200 + next_random(&seed) % 1000, 0);
 			swap_on_shelf(next_random(&seed) >> 12, p);
 		}
 		bh_group_put(group);

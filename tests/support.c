@@ -170,9 +170,9 @@ static int open_unnamed(void)
 }
 
 /*
- * Not _exit(): coverage is written at exit. Except under AddressSanitizer: at exit it takes
- * a lock that a thread that was just starting may have held at the fork, and waits for
- * ever.
+ * Not _exit(): coverage is written at exit. Except under AddressSanitizer: at exit it
+ * takes a lock that a thread that was just starting may have held at the fork, and waits
+ * for ever.
  */
 static void leave_child(void)
 {

@@ -267,9 +267,9 @@ END_TEST
 START_TEST(info_shows_zone_limits_and_machine)
 {
 	static const char *const parts[] = {"Zone\n  size ", "\n  min ", "\n  BH_ATOMIC ",
-		"\nLimits of the machine\n  RAM ", "\n  userfaultfd ", "\n  membarrier ",
-		"\n  pidfd_open ", "\n  MADV_WIPEONFORK ", "\n  PSI ", "\n  overcommit ",
-		"\n  huge pages "};
+		"\nLimits of the machine\n  RAM ", "\n  userfaultfd ", "\n  pagefaults ",
+		"\n  membarrier ", "\n  pidfd_open ", "\n  MADV_WIPEONFORK ", "\n  PSI ",
+		"\n  overcommit ", "\n  huge pages "};
 	char *text = output_of(NULL, "info");
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -386,6 +386,7 @@ END_TEST
 START_TEST(info_where_everything_is_refused_says_what_follows)
 {
 	static const char *const parts[] = {"userfaultfd      no (EPERM) ",
+		"pagefaults       mprotect ", "vm.max_map_count bounds",
 		"membarrier       no (ENOSYS) ", "pidfd_open       no (EPERM) ",
 		"MADV_WIPEONFORK  no (EINVAL) ",
 		"every allocation pays for a full memory fence"};
@@ -403,6 +404,24 @@ START_TEST(info_where_everything_is_refused_says_what_follows)
 	ck_assert_int_eq(support_exit_status(&output), 0);
 	ck_assert(support_json_valid(output.out));
 	ck_assert(support_contains(output.out, "\"state\": \"no (ENOSYS)\""));
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(info_shows_the_backend_that_was_asked_for)
+{
+	struct support_output output;
+	struct call call = {.confined = true, .env = "BULKHEAD_PAGEFAULT=uffd"};
+	char *text = output_of("BULKHEAD_PAGEFAULT=mprotect", "info");
+
+	ck_assert_msg(
+		support_contains(text, "\n  pagefaults       mprotect "), "%s", text);
+	free(text);
+	run_call(&call, "info", &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	ck_assert_msg(support_contains(output.out, "\n  pagefaults       none "), "%s",
+		output.out);
+	ck_assert(support_contains(output.out, "the library will not start"));
 	support_output_fini(&output);
 }
 END_TEST
@@ -506,6 +525,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, info_takes_the_other_variables_as_the_library_does);
 	tcase_add_test(tcase, info_with_a_bad_variable_is_one_line_and_status_2);
 	tcase_add_test(tcase, info_where_everything_is_refused_says_what_follows);
+	tcase_add_test(tcase, info_shows_the_backend_that_was_asked_for);
 	tcase_add_test(tcase, help_works_whatever_the_variables_are);
 	tcase_add_test(tcase, info_has_colours_only_on_a_terminal_that_wants_them);
 	tcase_add_test(tcase, every_command_is_in_the_manual);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/env.h"
+#include "base/failpoint.h"
+#include "task/task.h"
 
 #include "support.h"
 
@@ -68,12 +71,16 @@ END_TEST
 START_TEST(every_variable_is_read)
 {
 	char *const env[] = {"BULKHEAD_SIZE=1.5G", "BULKHEAD_DECAY_MS=250",
-		"BULKHEAD_MIN_FREE=64k", "BULKHEAD_WATERMARK_SCALE=3000", NULL};
+		"BULKHEAD_MIN_FREE=64k", "BULKHEAD_WATERMARK_SCALE=3000",
+		"BULKHEAD_REAP_INTERVAL_MS=20", "BULKHEAD_REAP_TRIES=3",
+		"BULKHEAD_PAGEFAULT=mprotect", NULL};
 	char expected[128];
 
-	snprintf(expected, sizeof(expected), "%d=1610612736 %d=65536 %d=3000 %d=250 ",
+	snprintf(expected, sizeof(expected),
+		"%d=1610612736 %d=65536 %d=3000 %d=250 %d=%d %d=3 %d=20 ",
 		BHI_OPTION_SIZE, BHI_OPTION_MIN_FREE, BHI_OPTION_WATERMARK_SCALE,
-		BHI_OPTION_DECAY_MS);
+		BHI_OPTION_DECAY_MS, BHI_OPTION_PAGEFAULT, BHI_PAGEFAULT_MPROTECT,
+		BHI_OPTION_REAP_TRIES, BHI_OPTION_REAP_INTERVAL_MS);
 	check_env(env, expected, "");
 }
 END_TEST
@@ -86,6 +93,12 @@ START_TEST(values_at_the_bounds_are_taken)
 	check_entry("BULKHEAD_WATERMARK_SCALE=1", "2=1 ", "");
 	check_entry("BULKHEAD_DECAY_MS=1", "3=1 ", "");
 	check_entry("BULKHEAD_DECAY_MS=3600000", "3=3600000 ", "");
+	check_entry("BULKHEAD_PAGEFAULT=uffd", "4=0 ", "");
+	check_entry("BULKHEAD_PAGEFAULT=mprotect", "4=1 ", "");
+	check_entry("BULKHEAD_REAP_TRIES=1", "5=1 ", "");
+	check_entry("BULKHEAD_REAP_TRIES=1000", "5=1000 ", "");
+	check_entry("BULKHEAD_REAP_INTERVAL_MS=1", "6=1 ", "");
+	check_entry("BULKHEAD_REAP_INTERVAL_MS=10000", "6=10000 ", "");
 }
 END_TEST
 
@@ -94,6 +107,8 @@ START_TEST(empty_variable_is_as_if_it_were_not_there)
 	check_entry("BULKHEAD_SIZE=", "", "");
 	check_entry("BULKHEAD_DECAY_MS=", "", "");
 	check_entry("BULKHEAD_OPTIONS=", "", "");
+	check_entry("BULKHEAD_PAGEFAULT=", "", "");
+	check_entry("BULKHEAD_REAP_TRIES=", "", "");
 	/* No entry that setenv(3) makes, but one that execve(2) takes. */
 	check_entry("BULKHEAD_SIZE", "", "");
 }
@@ -120,6 +135,17 @@ START_TEST(bad_value_is_one_line_with_name_value_and_what_is_allowed)
 		{"BULKHEAD_DECAY_MS=3600001", "1 to 3600000"},
 		{"BULKHEAD_DECAY_MS=1s", "1 to 3600000"},
 		{"BULKHEAD_DECAY_MS=99999999999999999999", "1 to 3600000"},
+		{"BULKHEAD_PAGEFAULT=userfaultfd", "uffd|mprotect"},
+		{"BULKHEAD_PAGEFAULT=uff", "uffd|mprotect"},
+		{"BULKHEAD_PAGEFAULT=UFFD", "uffd|mprotect"},
+		{"BULKHEAD_PAGEFAULT=uffd|mprotect", "uffd|mprotect"},
+		{"BULKHEAD_PAGEFAULT=1", "uffd|mprotect"},
+		{"BULKHEAD_REAP_TRIES=0", "1 to 1000"},
+		{"BULKHEAD_REAP_TRIES=1001", "1 to 1000"},
+		{"BULKHEAD_REAP_TRIES=ten", "1 to 1000"},
+		{"BULKHEAD_REAP_INTERVAL_MS=0", "1 to 10000"},
+		{"BULKHEAD_REAP_INTERVAL_MS=10001", "1 to 10000"},
+		{"BULKHEAD_REAP_INTERVAL_MS=100ms", "1 to 10000"},
 		{"BULKHEAD_OPTIONS=halp", "help"},
 	};
 	char line[128], einval[16];
@@ -237,6 +263,87 @@ START_TEST(every_variable_is_documented)
 }
 END_TEST
 
+static void print_backend(void *arg)
+{
+	int r;
+
+	environ = arg;
+	r = bh_init(NULL);
+	printf("%d %s", r,
+		r                                 ? "none"
+		: bh_features() & BH_FEATURE_UFFD ? "uffd"
+						  : "mprotect");
+}
+
+static void print_backend_without_uffd(void *arg)
+{
+	bhi_failpoint_arm(1, BHI_FP_PERSISTENT, 1u << BHI_FP_UFFD);
+	print_backend(arg);
+}
+
+static void check_output(void (*fn)(void *arg), char *const *env,
+	const char *expected_out, const char *expected_err)
+{
+	struct support_output output;
+
+	support_capture(fn, (void *)env, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	ck_assert_str_eq(output.out, expected_out);
+	ck_assert_str_eq(output.err, expected_err);
+	support_output_fini(&output);
+}
+
+START_TEST(pagefault_variable_chooses_the_backend)
+{
+	char *const none[] = {NULL};
+	char *const mprotect[] = {"BULKHEAD_PAGEFAULT=mprotect", NULL};
+	char *const uffd[] = {"BULKHEAD_PAGEFAULT=uffd", NULL};
+	char einval[16];
+
+	snprintf(einval, sizeof(einval), "%d none", -EINVAL);
+	check_output(print_backend, mprotect, "0 mprotect", "");
+	check_output(print_backend_without_uffd, none, "0 mprotect", "");
+	check_output(print_backend_without_uffd, uffd, einval,
+		"bulkhead: BULKHEAD_PAGEFAULT=uffd: this system does not allow "
+		"userfaultfd(2) to this process\n");
+}
+END_TEST
+
+/* A victim that ends its hold section when it was given up. */
+static int hold_until_given_up(void *arg)
+{
+	struct bh_task *task = bh_current();
+
+	(void)arg;
+	ck_assert_ptr_nonnull(bh_malloc(1));
+	bh_hold();
+	ck_assert_int_eq(bh_task_kill(task), 0);
+	while (!bhi_load(&task->skip))
+		sched_yield();
+	bh_release();
+	return 0;
+}
+
+static void print_victim(void *arg)
+{
+	environ = arg;
+	printf("%d", bh_task_run(NULL, NULL, hold_until_given_up, NULL, NULL));
+}
+
+START_TEST(reap_variables_say_how_often_and_how_fast_a_holder_is_tried)
+{
+	/* With the default interval this takes 99.9 s. */
+	char *const env[] = {
+		"BULKHEAD_REAP_TRIES=1000", "BULKHEAD_REAP_INTERVAL_MS=1", NULL};
+	char ecanceled[16];
+
+	snprintf(ecanceled, sizeof(ecanceled), "%d", -ECANCELED);
+	check_output(print_victim, env, ecanceled,
+		"bulkhead: unable to reap task 'task' (4096 bytes) in 1000 tries: it is "
+		"in a hold section\n");
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, nothing_set_gives_nothing);
@@ -250,6 +357,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, help_has_one_line_for_each_variable);
 	tcase_add_test(tcase, help_reports_a_failed_write);
 	tcase_add_test(tcase, every_variable_is_documented);
+	tcase_add_test(tcase, pagefault_variable_chooses_the_backend);
+	tcase_add_test(
+		tcase, reap_variables_say_how_often_and_how_fast_a_holder_is_tried);
 }
 
 int main(void)

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "task/window.h"
 #include "base/bug.h"
 #include "base/failpoint.h"
 #include "reclaim/reclaim.h"
@@ -387,7 +388,7 @@ static int run_realloc(void)
 		char *q;
 
 		p[0] = p[size - 1] = 'r';
-		q = bh_realloc(p, 3 * size, 0);
+		q = bh_realloc_flags(p, 3 * size, 0);
 		if (!q) {
 			int r = -errno;
 
@@ -593,7 +594,7 @@ static const struct body bodies[] = {
 	BODY(bh_alloc, run_alloc_full, start_shrinker, .clean = unregister, NO_MEMORY),
 	BODY(bh_alloc, run_alloc_nofail, start_group, .only_once = true),
 	BODY(bh_alloc_aligned, run_alloc_aligned, start_group, NO_MEMORY),
-	BODY(bh_realloc, run_realloc, start_objects, NO_MEMORY),
+	BODY(bh_realloc_flags, run_realloc, start_objects, NO_MEMORY),
 	BODY(bh_usable_size, run_questions, start_objects),
 	BODY(bh_group_of, run_questions, start_orphans),
 	BODY(bh_free, run_free, start_objects),
@@ -671,6 +672,17 @@ __attribute__((noreturn)) static void end_run(int status)
 	exit(status);
 }
 
+/* Descriptors, but for the one that the library keeps while it runs. */
+static unsigned count_files(void)
+{
+	bool has_uffd = bhi_private.base && bhi_private.backend == BHI_PAGEFAULT_UFFD;
+
+	return count_entries("/proc/self/fd") - has_uffd;
+}
+
+/* The caller, the reaper and the background reclaimer. */
+#define NR_THREADS 3u
+
 /* A run of @body with the @nth point of @kinds refused; does not return. */
 static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_mode mode,
 	unsigned kinds)
@@ -679,7 +691,7 @@ static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_m
 	int r;
 
 	body->prepare();
-	nr_files = count_entries("/proc/self/fd");
+	nr_files = count_files();
 	bhi_failpoint_arm(nth, mode, kinds);
 	r = body->run();
 	nr_hit = bhi_failpoint_disarm();
@@ -687,11 +699,11 @@ static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_m
 		fprintf(stderr, "it gave %d\n", r);
 		_exit(1);
 	}
-	require(count_entries("/proc/self/fd") == nr_files);
+	require(count_files() == nr_files);
 	/* A start that was refused goes on from there. */
 	require(bh_root() != NULL);
 	/* A thread that was joined may show for a moment; one too many stays. */
-	while (count_threads() > 2u + (body->clean == end_remote))
+	while (count_threads() > NR_THREADS + (body->clean == end_remote))
 		sched_yield();
 	require(bh_audit() == 0);
 	check_nothing_left(body);
@@ -802,27 +814,46 @@ static bool is_covered(const char *name, size_t len)
 	return false;
 }
 
-START_TEST(every_function_of_the_header_is_in_the_loop)
+/* The functions of tasks have a loop of their own, which names them as strings. */
+static bool is_covered_there(const char *loop, const char *name, size_t len)
+{
+	char quoted[64];
+
+	snprintf(quoted, sizeof(quoted), "\"%.*s\"", (int)len, name);
+	return strstr(loop, quoted);
+}
+
+static char *read_source(const char *name)
 {
 	const char *root = getenv("BH_SOURCE_ROOT");
-	char path[PATH_MAX], *text;
-	unsigned nr = 0;
+	char path[PATH_MAX];
 
 	ck_assert_ptr_nonnull(root);
-	snprintf(path, sizeof(path), "%s/include/bulkhead.h", root);
-	text = support_read_file(path);
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	return support_read_file(path);
+}
+
+START_TEST(every_function_of_the_header_is_in_the_loop)
+{
+	char *text = read_source("include/bulkhead.h");
+	char *loop = read_source("tests/test_task_failures.c");
+	unsigned nr = 0;
+
 	strip(text);
 	for (char *p = text; (p = strstr(p, "bh_"));) {
 		size_t len = strspn(p, "abcdefghijklmnopqrstuvwxyz_0123456789");
 
 		if (p[len] == '(') {
-			ck_assert_msg(is_covered(p, len), "%.*s", (int)len, p);
+			ck_assert_msg(
+				is_covered(p, len) || is_covered_there(loop, p, len),
+				"%.*s", (int)len, p);
 			nr++;
 		}
 		p += len;
 	}
-	ck_assert_uint_ge(nr, 31);
+	ck_assert_uint_ge(nr, 61);
 	free(text);
+	free(loop);
 }
 END_TEST
 

@@ -79,7 +79,9 @@ START_TEST(values_out_of_range_are_refused_and_others_may_be_tried)
 		{.size = 16 * MIB, .min_free = UINT64_MAX},
 		{.size = 16 * MIB, .watermark_scale = 3001},
 		{.size = 16 * MIB, .reserved = {1}},
-		{.size = 16 * MIB, .reserved = {[9] = 1}},
+		{.size = 16 * MIB, .reserved = {[7] = 1}},
+		{.size = 16 * MIB, .reap_tries = 1001},
+		{.size = 16 * MIB, .reap_interval_ms = 10001},
 	};
 
 	for (size_t i = 0; i < bhi_array_size(bad); i++)

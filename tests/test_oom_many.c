@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many OOM kills in one process leave nothing behind: memory, address space, descriptors,
+ * groups and tasks are as before. BH_OOM_KILLS says how many there are; 1000000 is what
+ * a release is tried with, and takes some minutes.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "oom/events.h"
+#include "support.h"
+#include "support_task.h"
+#include "task/warm.h"
+
+#define NR_KILLS 4000
+
+/* So often groups are new. */
+#define NR_PER_GROUP 100
+
+/* What the C library, the kernel's page tables and the event ring may still take. */
+#define SLACK MIB
+
+struct footprint {
+	uint64_t rss, address_space;
+	unsigned nr_descriptors, nr_areas;
+};
+
+static struct footprint footprint(void)
+{
+	while (bhi_tasks_count())
+		sched_yield();
+	return (struct footprint){
+		.rss = support_status_bytes("VmRSS"),
+		.address_space = support_status_bytes("VmSize"),
+		.nr_descriptors = support_nr_descriptors(),
+		.nr_areas = bhi_areas_taken(),
+	};
+}
+
+static int fill_map(void *arg)
+{
+	(void)arg;
+	support_filled_map(MIB, 1);
+	return 0;
+}
+
+static int fill_heap(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 1000; i++)
+		ck_assert_ptr_nonnull(bh_malloc(1024));
+	return 0;
+}
+
+/* The victim is who asks, in a pagefault or a call, or an idle task. */
+static void kill_one(struct bh_group *group, unsigned long number)
+{
+	struct bh_task *task = support_task(group, "asker", 0), *idle = NULL;
+	int expected = -ECANCELED;
+
+	if (number % 4 == 3) {
+		support_set(group, BH_MAX, 1536 * KIB);
+		idle = support_idle_task(group, "idle", 1000, MIB);
+		expected = 0;
+	}
+	ck_assert_int_eq(
+		bh_task_enter(task, number % 2 ? fill_map : fill_heap, NULL, NULL),
+		expected);
+	if (idle)
+		support_set(group, BH_MAX, 512 * KIB);
+	bh_task_put(idle);
+	bh_task_put(task);
+}
+
+static void kill_many(unsigned long nr)
+{
+	struct bh_group *group = NULL;
+
+	for (unsigned long i = 0; i < nr; i++) {
+		if (i % NR_PER_GROUP == 0) {
+			bh_group_put(group);
+			group = support_limited(NULL, "small", 512 * KIB);
+		}
+		kill_one(group, i);
+	}
+	bh_group_put(group);
+}
+
+START_TEST(many_oom_kills_leave_nothing_behind)
+{
+	unsigned long nr = support_number("BH_OOM_KILLS", NR_KILLS);
+	struct footprint before, after;
+
+	support_start_tasks(TASK_ZONE, 0);
+	kill_many(NR_PER_GROUP);
+	before = footprint();
+	kill_many(nr);
+	after = footprint();
+	printf("%lu kills: resident %lu -> %lu KiB, address space %lu -> %lu KiB, "
+	       "descriptors %u -> %u\n",
+		nr, before.rss / KIB, after.rss / KIB, before.address_space / KIB,
+		after.address_space / KIB, before.nr_descriptors, after.nr_descriptors);
+	ck_assert_uint_le(after.rss, before.rss + SLACK);
+	ck_assert_uint_le(after.address_space, before.address_space + SLACK);
+	ck_assert_uint_eq(after.nr_descriptors, before.nr_descriptors);
+	ck_assert_uint_eq(after.nr_areas, before.nr_areas);
+	ck_assert_uint_eq(support_nr_hopeless_ooms(), 0);
+	ck_assert_uint_eq(bhi_oom_events_count(), nr + NR_PER_GROUP);
+	ck_assert_uint_eq(support_private_rss(), bhi_warm_bytes());
+	support_end();
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+	/* A kill takes a tenth of a millisecond; a slow machine gets a hundred times
+	 * that. */
+	tcase_set_timeout(tcase, 60 + (double)support_number("BH_OOM_KILLS", 0) / 100);
+	tcase_add_test(tcase, many_oom_kills_leave_nothing_behind);
+}
+
+int main(void)
+{
+	return support_run("oom_many", add);
+}
