@@ -16,10 +16,10 @@ help: ## list the targets
 			printf '  make %-14s%s\n' "$$target" "$$text"; \
 		done
 
-demo: ## build the demonstration and run it
+demo: ## build the tenant server, load it with good and hostile scripts (45 s)
 	@scripts/setup
-	@scripts/build main examples/demo
-	@build/examples/demo
+	@scripts/build main examples/tenants/tenants examples/tenants/demo/tenants-demo
+	@build/examples/tenants/demo/tenants-demo
 
 test: ## build and run all tests
 	@scripts/setup

@@ -1,0 +1,4 @@
+// An array that doubles.
+var a = [1];
+for (;;)
+	a = a.concat(a);

@@ -1,0 +1,3 @@
+// Only time.
+for (;;)
+	;

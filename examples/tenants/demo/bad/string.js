@@ -1,0 +1,4 @@
+// A string that doubles.
+var s = 'x';
+for (;;)
+	s += s;

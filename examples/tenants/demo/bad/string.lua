@@ -1,0 +1,5 @@
+-- A string that doubles.
+local s = "x"
+while true do
+	s = s .. s
+end

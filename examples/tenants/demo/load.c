@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "load.h"
+
+#define NR_GOOD         4
+#define GOOD_PAUSE_MS   25
+#define PROBE_MS        10
+#define HOG_PAUSE_MS    300
+/* After one that takes all the time it may: processors are not what is shared out here.
+ */
+#define LOOP_PAUSE_MS   3000
+/* Longer than any deadline. */
+#define GOOD_TIMEOUT_MS 30000
+#define NR_THREADS_MAX  32
+
+struct worker {
+	struct load *load;
+	unsigned number;
+	const struct program *program;
+};
+
+static const char *const hogs[] = {"table.lua", "string.lua", "closures.lua", "retry.lua",
+	"array.js", "string.js", "closures.js", "retry.js", "loop.js"};
+
+#define NR_HOGS (sizeof(hogs) / sizeof(hogs[0]))
+
+bool load_goes_on(struct load *load)
+{
+	return !__atomic_load_n(&load->is_ending, __ATOMIC_RELAXED);
+}
+
+void load_pause(struct load *load, int ms)
+{
+	for (; ms > 0 && load_goes_on(load); ms -= 100)
+		poll(NULL, 0, ms < 100 ? ms : 100);
+}
+
+void load_harm(struct load *load, const char *what, int status, const char *body)
+{
+	pthread_mutex_lock(&load->lock);
+	if (!load->first_harm[0])
+		snprintf(load->first_harm, sizeof(load->first_harm),
+			"%s: status %d: %.200s", what, status, body ? body : "");
+	pthread_mutex_unlock(&load->lock);
+}
+
+static void latencies_add(struct latencies *latencies, uint64_t ns)
+{
+	pthread_mutex_lock(&latencies->lock);
+	if (latencies->nr < NR_LATENCIES)
+		latencies->ns[latencies->nr] = ns;
+	latencies->nr++;
+	pthread_mutex_unlock(&latencies->lock);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+uint64_t latencies_quantile(struct latencies *latencies, double quantile)
+{
+	uint64_t nr = latencies->nr < NR_LATENCIES ? latencies->nr : NR_LATENCIES;
+
+	if (!nr)
+		return 0;
+	qsort(latencies->ns, nr, sizeof(latencies->ns[0]), compare);
+	return latencies->ns[(uint64_t)(quantile * (double)(nr - 1) + 0.999)];
+}
+
+/* One good request: right is what prints each byte that is expected. */
+static void run_good(struct load *load, struct client *client, const char *tenant,
+	const struct program *program, struct latencies *latencies)
+{
+	uint64_t start = now_ns();
+	struct reply reply;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/run/%s?lang=%s", tenant, program_lang(program));
+	client_call(client, "POST", path, program->text, strlen(program->text), &reply);
+	latencies_add(latencies, now_ns() - start);
+	if (reply.status == 200 && reply.is_whole &&
+		!strcmp(reply.body, program->expected)) {
+		COUNT(load, nr_right);
+	} else {
+		if (reply.status == 200)
+			COUNT(load, nr_wrong);
+		else
+			COUNT(load, nr_failed);
+		load_harm(load, program->name, reply.status, reply.body);
+	}
+	reply_fini(&reply);
+}
+
+/* All good programs in turn, each client from another one on. */
+static void *good_main(void *arg)
+{
+	struct worker *worker = arg;
+	struct client client;
+	char tenant[32];
+
+	snprintf(tenant, sizeof(tenant), "good-%u", worker->number);
+	client_init(&client, worker->load->port, GOOD_TIMEOUT_MS);
+	for (size_t i = worker->number * 3; load_goes_on(worker->load); i++) {
+		const struct program *program = &programs[i % nr_programs];
+
+		if (!program->expected || !strncmp(program->name, "probe", 5))
+			continue;
+		run_good(worker->load, &client, tenant, program, &worker->load->programs);
+		load_pause(worker->load, GOOD_PAUSE_MS);
+	}
+	client_fini(&client);
+	return NULL;
+}
+
+/* A neighbour with next to nothing to do: what it waits for is the others. */
+static void *probe_main(void *arg)
+{
+	static const char *const names[] = {"probe.lua", "probe.js"};
+	struct worker *worker = arg;
+	struct client client;
+
+	client_init(&client, worker->load->port, GOOD_TIMEOUT_MS);
+	for (unsigned i = 0; load_goes_on(worker->load); i++) {
+		run_good(worker->load, &client, "probe",
+			program_find("good", names[i % 2]), &worker->load->probes);
+		load_pause(worker->load, PROBE_MS);
+	}
+	client_fini(&client);
+	return NULL;
+}
+
+static void count_hostile(struct load *load, const struct reply *reply)
+{
+	COUNT(load, nr_hostile);
+	if (!reply->status)
+		COUNT(load, nr_silent);
+	else if (reply_says(reply, "reason", "oom"))
+		COUNT(load, nr_killed);
+	else if (reply_says(reply, "reason", "deadline"))
+		COUNT(load, nr_deadline);
+	else if (reply->status == 200)
+		COUNT(load, nr_ended);
+	else
+		COUNT(load, nr_refused);
+}
+
+static void *hog_main(void *arg)
+{
+	struct worker *worker = arg;
+	const struct program *program = worker->program;
+	int pause_ms = !strcmp(program->name, "loop.js") ? LOOP_PAUSE_MS : HOG_PAUSE_MS;
+	struct client client;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/run/hog-%u?lang=%s", worker->number,
+		program_lang(program));
+	client_init(&client, worker->load->port, worker->load->hog_timeout_ms);
+	while (load_goes_on(worker->load)) {
+		struct reply reply;
+
+		client_call(&client, "POST", path, program->text, strlen(program->text),
+			&reply);
+		/* Who gives up also hangs up. */
+		if (!reply.status)
+			client_fini(&client);
+		count_hostile(worker->load, &reply);
+		reply_fini(&reply);
+		load_pause(worker->load, pause_ms);
+	}
+	client_fini(&client);
+	return NULL;
+}
+
+struct crew {
+	struct load *load;
+	struct worker workers[NR_THREADS_MAX];
+	pthread_t threads[NR_THREADS_MAX];
+	unsigned nr;
+};
+
+static void hire(struct crew *crew, void *(*fn)(void *), unsigned number, const char *bad)
+{
+	struct worker *worker = &crew->workers[crew->nr];
+
+	worker->load = crew->load;
+	worker->number = number;
+	worker->program = bad ? program_find("bad", bad) : NULL;
+	if (!pthread_create(&crew->threads[crew->nr], NULL, fn, worker))
+		crew->nr++;
+}
+
+static void hire_alone(struct crew *crew, void *(*fn)(void *))
+{
+	if (!pthread_create(&crew->threads[crew->nr], NULL, fn, crew->load))
+		crew->nr++;
+}
+
+void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *arg)
+{
+	struct crew crew = {.load = load};
+	uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
+
+	for (unsigned i = 0; i < NR_GOOD; i++)
+		hire(&crew, good_main, i, NULL);
+	hire(&crew, probe_main, 0, NULL);
+	for (unsigned i = 0; load->has_hogs && i < NR_HOGS; i++)
+		hire(&crew, hog_main, i, hogs[i]);
+	if (load->has_drills) {
+		hire(&crew, hog_main, NR_HOGS, "cache.lua");
+		hire_alone(&crew, writer_main);
+		hire_alone(&crew, sleeper_main);
+		hire_alone(&crew, sessions_main);
+	}
+	while (now_ns() < end) {
+		tick(arg);
+		poll(NULL, 0, 100);
+	}
+	__atomic_store_n(&load->is_ending, true, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < crew.nr; i++)
+		pthread_join(crew.threads[i], NULL);
+}
