@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mimalloc's first-class heaps, loaded by hand: linking the library would replace the
- * malloc of the whole program.
+ * mimalloc, loaded by hand: linking the library would replace the malloc of the whole
+ * program.
  */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
@@ -11,6 +11,9 @@
 #include "work/common.h"
 
 static struct {
+	void *(*malloc)(size_t size);
+	void *(*realloc)(void *ptr, size_t size);
+	void (*free)(void *ptr);
 	void *(*heap_new)(void);
 	void *(*heap_malloc)(void *heap, size_t size);
 	void (*heap_destroy)(void *heap);
@@ -31,6 +34,9 @@ static inline void peer_load(void)
 
 	if (!library)
 		die(dlerror());
+	*(void **)&mi.malloc = peer_symbol(library, "mi_malloc");
+	*(void **)&mi.realloc = peer_symbol(library, "mi_realloc");
+	*(void **)&mi.free = peer_symbol(library, "mi_free");
 	*(void **)&mi.heap_new = peer_symbol(library, "mi_heap_new");
 	*(void **)&mi.heap_malloc = peer_symbol(library, "mi_heap_malloc");
 	*(void **)&mi.heap_destroy = peer_symbol(library, "mi_heap_destroy");
