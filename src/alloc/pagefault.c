@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
@@ -148,7 +149,8 @@ static bool decide(struct touch *touch, struct bh_group *over)
 {
 	struct bh_task *task = touch->task;
 
-	if (task->region.hold || (bhi_task_killed(task) && !bhi_task_may_unwind(task)))
+	if ((task->region.hold && bhi_policy.pagefault_defers) ||
+		(bhi_task_killed(task) && !bhi_task_may_unwind(task)))
 		return overdraw(touch, over);
 	if (bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE))
 		return true;

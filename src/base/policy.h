@@ -8,15 +8,29 @@
 
 #include "base/compiler.h"
 
+/* What a call does when reclaim is hopeless. */
+enum bhi_policy_call {
+	BHI_CALL_BY_GROUP,       /* what the group's BH_ON_LIMIT says */
+	BHI_CALL_FAILS_IN_GROUP, /* fails at a group's limit; kills for the zone */
+	BHI_CALL_KILLS,          /* kills and waits, whatever locks the caller holds */
+};
+
 struct bhi_policy {
 	/*
 	 * An ordinary request of at most 8 pages keeps trying while reclaim or the OOM
 	 * killer helps; off, it fails after one round like a costly one.
 	 */
 	bool small_must_succeed;
+	enum bhi_policy_call call;
+	/* A request with BH_NORECLAIM that is hopeless fails; off, one that is small
+	 * waits for others to kill for it, for the zone's memory. */
+	bool noreclaim_gives_up;
+	/* A pagefault in a hold section puts the decision off to the section's end; off,
+	 * it kills and waits where it is. */
+	bool pagefault_defers;
 	/* Victims are reaped; off, their memory comes back when they have unwound. */
 	bool reaper;
-	/* Waits for locks and for memory end when the task is killed. */
+	/* Waits for locks end when the task is killed. */
 	bool killable_waits;
 };
 

@@ -14,10 +14,13 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/sched.h"
 #include "base/sys.h"
 
 /* Background threads run our code and, in shrinkers, the host's. */
 #define THREAD_STACK_SIZE ((size_t)256 * 1024)
+
+const struct bhi_sched *bhi_sched;
 
 static bool has_membarrier;
 
@@ -95,7 +98,7 @@ int bhi_sys_wipe_on_fork(void *addr, size_t size)
 	return madvise(addr, size, MADV_WIPEONFORK) < 0 ? -errno : 0;
 }
 
-int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+static int futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
 	struct timespec ts = {
 		.tv_sec = (time_t)(timeout_ns / BHI_NS_PER_SEC),
@@ -112,10 +115,17 @@ int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 	return r;
 }
 
+int bhi_sys_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
+{
+	if (bhi_unlikely(bhi_sched))
+		return bhi_sched->wait(word, value, NULL, 0, timeout_ns);
+	return futex_wait(word, value, timeout_ns);
+}
+
 /* Without futex_waitv nobody tells of a kill: so long a victim may sleep on. */
 #define LOOK_FOR_KILL_NS (10 * BHI_NS_PER_MS)
 
-int bhi_sys_futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
+static int futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
 	uint32_t kill_value, uint64_t timeout_ns)
 {
 	struct futex_waitv waiters[] = {
@@ -142,15 +152,27 @@ int bhi_sys_futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
 		return r;
 	if (bhi_load(kill_word) != kill_value)
 		return 0;
-	r = bhi_sys_futex_wait(word, value,
+	r = futex_wait(word, value,
 		timeout_ns ? bhi_min(timeout_ns, LOOK_FOR_KILL_NS) : LOOK_FOR_KILL_NS);
 	return r == -ETIMEDOUT && timeout_ns != LOOK_FOR_KILL_NS ? 0 : r;
+}
+
+int bhi_sys_futex_wait_two(uint32_t *word, uint32_t value, uint32_t *kill_word,
+	uint32_t kill_value, uint64_t timeout_ns)
+{
+	if (bhi_unlikely(bhi_sched))
+		return bhi_sched->wait(word, value, kill_word, kill_value, timeout_ns);
+	return futex_wait_two(word, value, kill_word, kill_value, timeout_ns);
 }
 
 void bhi_sys_futex_wake(uint32_t *word, int nr)
 {
 	int saved = errno;
 
+	if (bhi_unlikely(bhi_sched)) {
+		bhi_sched->wake(word, nr);
+		return;
+	}
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, nr, NULL, NULL, 0);
 	errno = saved;
 }
@@ -176,6 +198,8 @@ uint64_t bhi_sys_now_ns(void)
 {
 	struct timespec ts;
 
+	if (bhi_unlikely(bhi_sched))
+		return bhi_sched->now_ns();
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * BHI_NS_PER_SEC + (uint64_t)ts.tv_nsec;
 }
@@ -187,7 +211,9 @@ void bhi_sys_pause(uint64_t ns)
 		.tv_nsec = (long)(ns % BHI_NS_PER_SEC),
 	};
 
-	if (ns == 0)
+	if (bhi_unlikely(bhi_sched))
+		bhi_sched->pause(ns);
+	else if (ns == 0)
 		sched_yield();
 	else
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
@@ -251,6 +277,8 @@ int bhi_sys_thread_start(void *(*fn)(void *), void *arg)
 
 	if (bhi_failpoint(BHI_FP_THREAD))
 		return -EAGAIN;
+	if (bhi_unlikely(bhi_sched))
+		return bhi_sched->thread_start(fn, arg);
 	r = pthread_attr_init(&attr);
 	if (r)
 		return -r;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Places in the library where a test can hold a thread, so that an interleaving is forced
- * and not hoped for. Only debug builds have them.
+ * Places in the library where a test can hold a thread and the lab can run another one,
+ * so that an interleaving is forced and not hoped for. All of them are off the fast
+ * paths.
  */
 #ifndef BHI_BASE_TESTPOINT_H
 #define BHI_BASE_TESTPOINT_H
 
-#include "base/bug.h"
 #include "base/compiler.h"
 
 enum bhi_testpoint {
@@ -18,6 +18,8 @@ enum bhi_testpoint {
 	BHI_TP_REMOTE_ORPHAN, /* remote.c: no heap was seen, the lock not yet taken */
 	BHI_TP_REMOTE_PUSHED, /* remote.c: the object is remote, the heap not yet told */
 	BHI_TP_SLAB_RELEASE,  /* heap.c: a doomed slab is about to be freed */
+	BHI_TP_CHARGE,        /* charge.c: the slow path begins */
+	BHI_TP_LOCK,          /* holder.c: a lock of the host is about to be taken */
 	BHI_TP_CLAIM,   /* region.c: the reaper has said unstable, guards not yet seen */
 	BHI_TP_REAP,    /* end.c: the region is claimed, nothing zapped yet */
 	BHI_TP_ZAPPED,  /* end.c: one span is zapped */
@@ -28,7 +30,6 @@ enum bhi_testpoint {
 	BHI_TP_WOKEN, /* holder.c: a waiter has seen whether it is killed, not the lock */
 };
 
-#if BH_DEBUG
 /* Called on the thread that passes a point, with the locks and sections it is in.
  * Atomic. */
 extern void (*bhi_testpoint_hook)(enum bhi_testpoint point);
@@ -40,11 +41,5 @@ static inline void bhi_testpoint(enum bhi_testpoint point)
 	if (bhi_unlikely(hook != NULL))
 		hook(point);
 }
-#else
-static inline void bhi_testpoint(enum bhi_testpoint point)
-{
-	(void)point;
-}
-#endif
 
 #endif

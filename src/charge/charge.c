@@ -39,6 +39,7 @@
 #include "base/failpoint.h"
 #include "base/policy.h"
 #include "base/sys.h"
+#include "base/testpoint.h"
 #include "charge/charge.h"
 #include "oom/oom.h"
 #include "reclaim/background.h"
@@ -97,6 +98,10 @@ static bool is_costly(const struct request *rq)
 /* What the group that is over does about it. */
 static bool kills(const struct request *rq, const struct bh_group *over)
 {
+	if (bhi_policy.call == BHI_CALL_KILLS)
+		return true;
+	if (bhi_policy.call == BHI_CALL_FAILS_IN_GROUP)
+		return !over->parent;
 	if (bhi_load(&over->on_limit_set))
 		return bhi_load(&over->on_limit) == BH_KILL;
 	return is_private(rq);
@@ -109,13 +114,6 @@ static bool is_one_round(const struct request *rq)
 		return false;
 	return (rq->flags & BH_NORETRY) || is_costly(rq) ||
 	       !bhi_policy.small_must_succeed;
-}
-
-/* A victim that ends by itself when it gets no more, and one that may not: it holds locks
- * that others wait for. */
-static bool is_dying(void)
-{
-	return bhi_policy.killable_waits && bhi_task_dying();
 }
 
 static enum bhi_reserve reserve_of(const struct request *rq)
@@ -201,7 +199,7 @@ static bool reclaim_rounds(struct request *rq)
 			bhi_background_progress();
 		if (try_exact(rq) || drain_once(rq))
 			return true;
-		if (is_one_round(rq) || is_dying())
+		if (is_one_round(rq) || bhi_task_dying())
 			return false;
 		if (r.reclaimed && is_worth_more(rq)) {
 			rq->fruitless = 0;
@@ -212,6 +210,16 @@ static bool reclaim_rounds(struct request *rq)
 	}
 }
 
+/* Small requests of old kernels that may not kill: somebody else will, or nobody. */
+static bool waits_for_others(struct request *rq)
+{
+	if (bhi_policy.noreclaim_gives_up)
+		return false;
+	bhi_task_sleep(LOOK_AGAIN_NS);
+	rq->fruitless = 0;
+	return true;
+}
+
 /* Steps 6 and 7. True: trying again makes sense. Those inside reclaim leave it to the one
  * who reclaims. */
 static bool decide(struct request *rq)
@@ -219,7 +227,7 @@ static bool decide(struct request *rq)
 	struct bh_group *over = group_over(rq);
 
 	if (is_one_round(rq) || (rq->flags & BH_RETRY_MAYFAIL) || bhi_reclaim_active() ||
-		is_dying())
+		bhi_task_dying())
 		return false;
 	if (bhi_reclaim_last_resort(over, rq->flags))
 		return true;
@@ -227,11 +235,12 @@ static bool decide(struct request *rq)
 	if (!is_costly(rq) && !rq->looks_again)
 		bhi_group_event(over, BHI_EVENT_OOM);
 	rq->looks_again = false;
+	if (!kills(rq, over) || is_costly(rq))
+		return false;
 	/* For the zone's sake a request that keeps shrinkers out kills nobody: it does
 	 * not know what the others could still have freed. */
-	if (!kills(rq, over) || is_costly(rq) ||
-		((rq->flags & BH_NORECLAIM) && !over->parent))
-		return false;
+	if ((rq->flags & BH_NORECLAIM) && !over->parent)
+		return waits_for_others(rq);
 	if (!bhi_oom(over, rq->size))
 		return false;
 	rq->killed = true;
@@ -288,7 +297,7 @@ static int charge_waiting(struct request *rq)
 		if (reclaim_rounds(rq))
 			return 0;
 		if (!decide(rq)) {
-			if (is_dying() && !(rq->flags & BH_NOFAIL))
+			if (bhi_task_dying() && !(rq->flags & BH_NOFAIL))
 				return charge_dying(rq);
 			if (!(rq->flags & BH_NOFAIL))
 				return try_exact(rq) ? 0 : -ENOMEM;
@@ -313,6 +322,7 @@ static BHI_NOINLINE int charge_slow(struct request *rq)
 	bool charged;
 	int r;
 
+	bhi_testpoint(BHI_TP_CHARGE);
 	if (bhi_process_inert())
 		return -ENOMEM;
 	bhi_pressure_work_for(rq->group);
@@ -515,7 +525,7 @@ bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size)
 		await_background(over, size);
 	/* A victim that may not end here needs what others have. */
 	if (!has_room(over, size) &&
-		(!is_dying() || !bhi_task_may_unwind(bhi_task_current))) {
+		(!bhi_task_dying() || !bhi_task_may_unwind(bhi_task_current))) {
 		bhi_group_event(over, BHI_EVENT_OOM);
 		again = bhi_oom(over, size);
 	}

@@ -22,7 +22,8 @@ static int wait_killably(
 	int r;
 
 	bhi_store(&task->blocked, 1);
-	r = bhi_task_wait(word, value, timeout_ns);
+	r = bhi_policy.killable_waits ? bhi_task_wait(word, value, timeout_ns)
+				      : bhi_sys_futex_wait(word, value, timeout_ns);
 	bhi_store(&task->blocked, was_blocked);
 	return bhi_policy.killable_waits && bhi_task_killed(task) ? -ECANCELED : r;
 }

@@ -10,6 +10,7 @@
 #ifndef BHI_TASK_HOLDER_H
 #define BHI_TASK_HOLDER_H
 
+#include "base/testpoint.h"
 #include "task/section.h"
 
 /* This thread outside of tasks: a value that is no pointer to a task. Context:
@@ -26,6 +27,7 @@ static inline void *bhi_holder_self(void)
  * Context: owner thread only. May unwind. */
 static inline void bhi_holder_begin(void)
 {
+	bhi_testpoint(BHI_TP_LOCK);
 	if (bhi_task_current)
 		(void)bhi_task_check(bhi_task_current);
 }

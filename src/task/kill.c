@@ -4,7 +4,6 @@
 #include <limits.h>
 
 #include "account/waiters.h"
-#include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 
@@ -43,8 +42,7 @@ void bhi_task_deliver_kill(struct bh_task *task)
 	__atomic_store_n(&task->killed, task->kill.cause.reason, __ATOMIC_SEQ_CST);
 	bhi_testpoint(BHI_TP_KILLED);
 	bhi_sys_futex_wake(&task->killed, INT_MAX);
-	if (bhi_policy.killable_waits)
-		bhi_waiters_wake();
+	bhi_waiters_wake();
 	if (task->on_kill)
 		task->on_kill(task->on_kill_arg);
 	if (bhi_task_reap_hook)
@@ -72,7 +70,7 @@ int bhi_task_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns)
 {
 	struct bh_task *task = bhi_task_current;
 
-	if (!task || !bhi_policy.killable_waits)
+	if (!task)
 		return bhi_sys_futex_wait(word, value, timeout_ns);
 	return bhi_sys_futex_wait_two(
 		word, value, &task->killed, BH_NOT_KILLED, timeout_ns);
@@ -82,7 +80,7 @@ void bhi_task_sleep(uint64_t ns)
 {
 	struct bh_task *task = bhi_task_current;
 
-	if (!task || !bhi_policy.killable_waits)
+	if (!task)
 		bhi_sys_pause(ns);
 	else
 		(void)bhi_sys_futex_wait(&task->killed, BH_NOT_KILLED, ns);
