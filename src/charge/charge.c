@@ -495,18 +495,14 @@ int bhi_charge_pagefault(struct bh_group *group, int64_t size, struct bh_group *
 	return -ENOMEM;
 }
 
-/* Ask the background to reclaim, and wait for its answer, or for memory from elsewhere.
- * It may be busy with a shrinker that waits for a lock of ours, so not for ever. */
+/* Ask the background to reclaim, and wait for its answer. It may be busy with a shrinker
+ * that waits for a lock of ours, so not for ever. */
 static void await_background(struct bh_group *over, int64_t size)
 {
-	uint32_t answers = bhi_background_answers(over), sequence;
+	uint32_t answers = bhi_background_answers(over);
 
-	bhi_waiters_enter();
-	sequence = bhi_waiters_sequence();
 	bhi_background_ask(over, size);
-	if (bhi_background_answers(over) == answers)
-		(void)bhi_task_wait(&bhi_waiters.sequence, sequence, LOOK_AGAIN_NS);
-	bhi_waiters_leave();
+	(void)bhi_task_wait(&over->nr_answers, answers, LOOK_AGAIN_NS);
 }
 
 static bool has_room(struct bh_group *over, int64_t size)

@@ -4,7 +4,8 @@
  * the bit was clear, so a busy allocator pays one load. The thread takes all bits at once
  * and then works; a bit set meanwhile makes the next sleep return at once.
  */
-#include "account/waiters.h"
+#include <limits.h>
+
 #include "base/process.h"
 #include "base/sys.h"
 #include "reclaim/background.h"
@@ -69,7 +70,8 @@ static void reclaim_above_high(void)
 	}
 }
 
-/* Those who ask cannot reclaim themselves; they wait for memory, or for our answer. */
+/* Those who ask cannot reclaim themselves; they wait for our answer. It wakes nobody
+ * else: all who wait for a victim would look, and ask again, as long as it takes. */
 static void reclaim_as_asked(void)
 {
 	struct bh_group *group = NULL;
@@ -81,7 +83,7 @@ static void reclaim_as_asked(void)
 			continue;
 		bhi_reclaim(group, (uint64_t)asked, 0);
 		(void)bhi_add_return(&group->nr_answers, 1);
-		bhi_waiters_wake();
+		bhi_sys_futex_wake(&group->nr_answers, INT_MAX);
 	}
 }
 
