@@ -226,9 +226,8 @@ START_TEST(mistake_in_the_call_is_one_line_and_status_2)
 		{"info --json -xy",
 			"bulkhead: info: -xy: no such option; 'bulkhead help info' "
 			"lists them\n"},
-		{"info --json=x",
-			"bulkhead: info: --json=x: no such option; 'bulkhead help "
-			"info' lists them\n"},
+		{"info --json=/nowhere/x",
+			"bulkhead: info: /nowhere/x: No such file or directory\n"},
 		{"help --json",
 			"bulkhead: help: --json: no such option; 'bulkhead help help' "
 			"lists them\n"},

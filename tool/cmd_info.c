@@ -4,9 +4,7 @@
  * and what the machine allows. The same code as in the library finds it out.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "account/zone.h"
 #include "account/zone_probe.h"
@@ -70,16 +68,9 @@ static const char *zone_source(const struct info *info)
 	return "RAM";
 }
 
-static bool has_colours(void)
-{
-	const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-
-	return isatty(1) && term && strcmp(term, "dumb") && (!no_color || !*no_color);
-}
-
 static void print_heading(struct bhi_out *out, const char *text)
 {
-	bhi_outf(out, has_colours() ? "\033[1m%s\033[0m\n" : "%s\n", text);
+	bhi_outf(out, bhi_has_colours() ? "\033[1m%s\033[0m\n" : "%s\n", text);
 }
 
 static void print_row(struct bhi_out *out, const char *name, uint64_t size)
@@ -136,7 +127,7 @@ static void print_limits(struct bhi_out *out, const struct info *info)
 
 static void print_machine(struct bhi_out *out, const struct info *info)
 {
-	bool colours = has_colours();
+	bool colours = bhi_has_colours();
 	int width = 0;
 
 	for (size_t i = 0; i < BHI_MACHINE_ROWS; i++)
@@ -245,18 +236,21 @@ static enum bhi_exit run(const struct bhi_options *options)
 		bhi_errf("bulkhead: info: asking the machine: %s\n", strerror(-r));
 		return BHI_EXIT_FAILED;
 	}
-	bhi_out_init(&out, 1);
-	if (options->json)
-		print_json(&out, &info);
-	else
+	if (!options->json) {
+		bhi_out_init(&out, 1);
 		print_text(&out, &info);
+	} else if (bhi_open_file(&out, &bhi_command_info, options->json_file)) {
+		return BHI_EXIT_USAGE;
+	} else {
+		print_json(&out, &info);
+	}
 	return bhi_finish(&out);
 }
 
 const struct bhi_command bhi_command_info = {
 	.name = "info",
 	.summary = "show the zone a program would get here, and what the machine allows",
-	.usage = "Usage: bulkhead info [--json]\n"
+	.usage = "Usage: bulkhead info [--json[=FILE]]\n"
 		 "\n"
 		 "Show the zone that a program started here would get and where its size "
 		 "comes from,\n"
@@ -265,7 +259,9 @@ const struct bhi_command bhi_command_info = {
 		 "BULKHEAD_* variables count as they would for the program.\n"
 		 "\n"
 		 "Options:\n"
-		 "  --json  print a JSON object; bulkhead-info(1) describes it\n",
+		 "  --json[=FILE]  print a JSON object, or write it to FILE; "
+		 "bulkhead-info(1)\n"
+		 "                 describes it\n",
 	.has_json = true,
 	.run = run,
 };

@@ -14,9 +14,21 @@ enum bhi_exit {
 	BHI_EXIT_USAGE = 2,
 };
 
+#define BHI_COMMAND_OPTIONS 8
+
 struct bhi_options {
 	bool json;
-	char **arguments; /* what follows the options; ends with NULL */
+	const char *json_file; /* NULL: standard output */
+	/* By the number of the command's option: its value, "" if it takes none, NULL if
+	 * it was not given. */
+	const char *values[BHI_COMMAND_OPTIONS];
+	char **arguments; /* what is no option; ends with NULL */
+};
+
+/* An option of one command; a table ends with a NULL name. */
+struct bhi_command_option {
+	const char *name; /* without the dashes */
+	bool has_value;
 };
 
 struct bhi_command {
@@ -25,11 +37,13 @@ struct bhi_command {
 	const char *usage;   /* what `bulkhead help NAME` prints */
 	int max_arguments;
 	bool has_json;
+	const struct bhi_command_option *options; /* NULL: none */
 	enum bhi_exit (*run)(const struct bhi_options *options);
 };
 
 extern const struct bhi_command bhi_command_help;
 extern const struct bhi_command bhi_command_info;
+extern const struct bhi_command bhi_command_lab;
 extern const struct bhi_command bhi_command_version;
 
 /* In the order of the overview; ends with NULL. */
@@ -41,7 +55,15 @@ const struct bhi_command *bhi_command_find(const char *name);
 /* Print how to call the command, or an overview for NULL, to @fd. */
 enum bhi_exit bhi_usage_print(const struct bhi_command *command, int fd);
 
-/* Flush what goes to standard output; a failure is one line and BHI_EXIT_FAILED. */
+/* Whether people look at standard output, on a terminal that has colours. */
+bool bhi_has_colours(void);
+
+/* Where an option names a file for output: @out writes to it, or to standard output for
+ * NULL and "-". BHI_EXIT_USAGE after a line that says why not. */
+enum bhi_exit bhi_open_file(
+	struct bhi_out *out, const struct bhi_command *command, const char *file);
+
+/* Flush, and close if it is a file; a failure is one line and BHI_EXIT_FAILED. */
 enum bhi_exit bhi_finish(struct bhi_out *out);
 
 #endif

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -9,11 +8,13 @@ enum option_id {
 	OPTION_HELP = 'h',
 	OPTION_VERSION = 'V',
 	OPTION_JSON = 256,
+	OPTION_OWN, /* and up: the command's */
 };
 
 const struct bhi_command *const bhi_commands[] = {
 	&bhi_command_help,
 	&bhi_command_info,
+	&bhi_command_lab,
 	&bhi_command_version,
 	NULL,
 };
@@ -26,16 +27,6 @@ const struct bhi_command *bhi_command_find(const char *name)
 	}
 	bhi_errf("bulkhead: %s: no such command; 'bulkhead help' lists them\n", name);
 	return NULL;
-}
-
-enum bhi_exit bhi_finish(struct bhi_out *out)
-{
-	int r = bhi_out_flush(out);
-
-	if (!r)
-		return BHI_EXIT_CLEAN;
-	bhi_errf("bulkhead: standard output: %s\n", strerror(-r));
-	return BHI_EXIT_FAILED;
 }
 
 static enum bhi_exit refuse_option(const struct bhi_command *command, const char *option)
@@ -77,34 +68,68 @@ static enum bhi_exit run_command(
 	return command->run(options);
 }
 
+/* The options that all commands have, and those of @command. */
+static void list_options(
+	const struct bhi_command *command, struct option ret[BHI_COMMAND_OPTIONS + 3])
+{
+	int nr = 0;
+
+	ret[nr++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
+	if (command->has_json)
+		ret[nr++] = (struct option){"json", optional_argument, NULL, OPTION_JSON};
+	for (int i = 0; command->options && command->options[i].name; i++) {
+		const struct bhi_command_option *own = &command->options[i];
+
+		ret[nr++] = (struct option){own->name,
+			own->has_value ? required_argument : no_argument, NULL,
+			OPTION_OWN + i};
+	}
+	ret[nr] = (struct option){NULL, 0, NULL, 0};
+}
+
+static enum bhi_exit refuse_value(const struct bhi_command *command, const char *option)
+{
+	bhi_errf("bulkhead: %s: %s: a value is missing; 'bulkhead help %s' lists the "
+		 "options\n",
+		command->name, option, command->name);
+	return BHI_EXIT_USAGE;
+}
+
 /* @argv starts with the name of the command. */
 static enum bhi_exit dispatch(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{"help", no_argument, NULL, OPTION_HELP},
-		{"json", no_argument, NULL, OPTION_JSON},
-		{NULL, 0, NULL, 0},
-	};
 	const struct bhi_command *command = bhi_command_find(argv[0]);
+	struct option table[BHI_COMMAND_OPTIONS + 3];
 	struct bhi_options options = {.json = false};
 
 	if (!command)
 		return BHI_EXIT_USAGE;
 	if (asks_for_help(argv + 1))
 		return bhi_usage_print(command, 1);
+	list_options(command, table);
 	/* 0 makes getopt start anew on another vector. */
 	optind = 0;
 	for (;;) {
 		int at = optind ? optind : 1;
-		int id = getopt_long(argc, argv, "+h", table, NULL);
+		int id = getopt_long(argc, argv, ":h", table, NULL);
 
 		if (id == -1)
 			break;
+		/* What is no option was moved behind those that are. */
+		if (at >= argc || argv[at][0] != '-')
+			at = optind - 1;
 		if (id == OPTION_HELP)
 			return bhi_usage_print(command, 1);
-		if (id != OPTION_JSON || !command->has_json)
+		if (id == ':')
+			return refuse_value(command, argv[at]);
+		if (id == OPTION_JSON) {
+			options.json = true;
+			options.json_file = optarg;
+		} else if (id >= OPTION_OWN) {
+			options.values[id - OPTION_OWN] = optarg ? optarg : "";
+		} else {
 			return refuse_option(command, argv[at]);
-		options.json = true;
+		}
 	}
 	options.arguments = argv + optind;
 	return run_command(command, &options);
