@@ -300,15 +300,15 @@ static const struct wrong {
 	void *(*make)(void);
 	bool only_debug; /* the check is not free */
 } wrongs[] = {
-	{wrong_inside, false},
+	{wrong_inside, true},
 	{wrong_inside_run, false},
-	{wrong_past_the_last, false},
+	{wrong_past_the_last, true},
 	{wrong_run_twice, false},
 	{wrong_span_twice, false},
 	{wrong_map, false},
 	{wrong_task, false},
 	{wrong_free_area, false},
-	{wrong_twice, true},
+	{wrong_twice, false},
 	{wrong_never_given, true},
 };
 

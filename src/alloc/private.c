@@ -671,7 +671,7 @@ bool bhi_private_free(struct bh_task *task, void *ptr)
 		free_run(task, head);
 		return true;
 	}
-	if (bhi_unlikely(!is_object(head, ptr)))
+	if (bhi_unlikely(!is_object(head, ptr) || head->free == ptr))
 		return false;
 	bhi_private_note(ptr, false);
 	*(void **)ptr = head->free;
