@@ -690,7 +690,8 @@ size_t bhi_private_size(const struct bh_task *task, const void *ptr)
 		return 0;
 	if (head->type == BHI_PRIVATE_RUN)
 		return (size_t)head->used << BHI_PAGE_SHIFT;
-	return is_object(head, ptr) ? bhi_class_sizes[head->class_id] : 0;
+	return is_object(head, ptr) && head->free != ptr ? bhi_class_sizes[head->class_id]
+							 : 0;
 }
 
 /* Only a run with a span of its own has room behind it; a shorter one gives pages back.

@@ -117,9 +117,9 @@ bool bhi_private_free(struct bh_task *task, void *ptr);
 BHI_NOINLINE void bhi_private_free_slow(
 	struct bh_task *task, struct bhi_private_page *slab);
 
-/* The usual case: @ptr lies in a slab of @task, the current one, and is not what was freed
- * last; that an object begins there is taken on trust. False: something else. Context:
- * owner thread only. */
+/* The usual case: @ptr lies in a slab of @task, the current one, and is not what was
+ * freed last; that an object begins there is taken on trust. False: something else.
+ * Context: owner thread only. */
 static inline bool bhi_private_try_free(struct bh_task *task, void *ptr)
 {
 	size_t number = ((uintptr_t)ptr - (uintptr_t)bhi_private.base) >> BHI_PAGE_SHIFT;
