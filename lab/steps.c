@@ -319,7 +319,10 @@ static int do_kill(struct bhi_lab_run_task *task)
 {
 	struct bh_task *other = bhi_lab_run.tasks[step_of(task)->object].task;
 
-	if (other) {
+	/* Of itself it has a reference, and would be unwound with another one. */
+	if (other == task->task) {
+		(void)bh_task_kill(other);
+	} else if (other) {
 		bh_task_get(other);
 		(void)bh_task_kill(other);
 		bh_task_put(other);
