@@ -427,6 +427,76 @@ START_TEST(error_line_is_one_write)
 }
 END_TEST
 
+/* Standard error is the write end of @ends while the line is written. */
+static void try_to_write_line(const int *ends)
+{
+	int saved = dup(2);
+
+	ck_assert_int_eq(dup2(ends[1], 2), 2);
+	errno = 4711;
+	bhi_try_errf("%s %d\n", "line", 2);
+	ck_assert_int_eq(errno, 4711);
+	dup2(saved, 2);
+	close(saved);
+}
+
+static size_t read_all(int fd, char *buf, size_t size)
+{
+	size_t sum = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf, size)) > 0)
+		sum += (size_t)n;
+	return sum;
+}
+
+START_TEST(error_line_is_left_out_where_a_reader_would_have_to_be_waited_for)
+{
+	static char buf[4096];
+	bool by_socket = _i;
+	size_t filled = 0;
+	ssize_t n;
+	int ends[2];
+
+	if (by_socket)
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	else
+		ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	try_to_write_line(ends);
+	ck_assert_uint_eq(read_all(ends[0], buf, sizeof(buf)), 7);
+	ck_assert_mem_eq(buf, "line 2\n", 7);
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while ((n = write(ends[1], buf, sizeof(buf))) > 0)
+		filled += (size_t)n;
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, 0), 0);
+	try_to_write_line(ends);
+	ck_assert_uint_eq(read_all(ends[0], buf, sizeof(buf)), filled);
+	/* Nor is a reader that is gone a reason to be ended by SIGPIPE. */
+	close(ends[0]);
+	try_to_write_line(ends);
+	close(ends[1]);
+}
+END_TEST
+
+START_TEST(error_line_goes_behind_what_a_file_has)
+{
+	const char *dir = support_dir();
+	char path[512], *text;
+	int ends[2];
+
+	snprintf(path, sizeof(path), "%s/log", dir);
+	ends[1] = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(ends[1], 0);
+	ck_assert_int_eq(write(ends[1], "before\n", 7), 7);
+	try_to_write_line(ends);
+	close(ends[1]);
+	text = support_read_file(path);
+	ck_assert_str_eq(text, "before\nline 2\n");
+	free(text);
+}
+END_TEST
+
 START_TEST(json_checker_knows_good_from_bad)
 {
 	static const char *const good[] = {"0", "-0.5e+10", "\"\"", "\"\\u00e9\\n\"",
@@ -464,6 +534,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, error_line_goes_to_standard_error_and_keeps_errno);
 	tcase_add_test(tcase, error_line_that_is_too_long_is_cut_and_ended);
 	tcase_add_test(tcase, error_line_is_one_write);
+	tcase_add_loop_test(tcase,
+		error_line_is_left_out_where_a_reader_would_have_to_be_waited_for, 0, 2);
+	tcase_add_test(tcase, error_line_goes_behind_what_a_file_has);
 	tcase_add_test(tcase, json_checker_knows_good_from_bad);
 }
 

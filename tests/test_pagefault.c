@@ -15,6 +15,7 @@
 #include "base/testpoint.h"
 #include "oom/events.h"
 #include "private.h"
+#include "support_task.h"
 #include "task/kill.h"
 
 #define ZONE      (64 * MIB)
@@ -333,10 +334,17 @@ static int overdraw_alone(void *arg)
 	return *(int *)arg;
 }
 
+/* The process ends with this signal: not before the reaper has said why. */
+static void await_reaper(int signal_number)
+{
+	support_await_refs(bh_current(), 2);
+	signal(signal_number, SIG_DFL);
+}
+
 static void run_overdraw_alone(void *arg)
 {
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGBUS, SIG_DFL);
+	signal(SIGSEGV, await_reaper);
+	signal(SIGBUS, await_reaper);
 	setenv("BULKHEAD_REAP_TRIES", "2", 1);
 	setenv("BULKHEAD_REAP_INTERVAL_MS", "5", 1);
 	writes = *(int *)arg % 2;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,12 +241,14 @@ static void holder_begin(
 	support_await(&holder->holding, 1);
 }
 
+/* What the reaper says of it is said by then. */
 static void holder_end(struct holder *holder)
 {
 	bhi_store_release(&holder->go_on, 1);
 	ck_assert_int_eq(support_enter_end(&holder->entry), -ECANCELED);
 	ck_assert_int_eq(holder->entry.report.victim_state, BH_VICTIM_HOLDING);
 	ck_assert_uint_eq(holder->entry.report.reaped, holder->size);
+	support_await_refs(holder->task, 1);
 	bh_task_put(holder->task);
 }
 
@@ -296,6 +299,79 @@ START_TEST(a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_ch
 		"bulkhead: unable to reap task 'never-lets-go' (7340032 bytes) in 10 "
 		"tries: it is in a hold section\n");
 	support_output_fini(&output);
+}
+END_TEST
+
+/* Standard error is a pipe, until the end; full: and nobody can write to it. */
+struct error_pipe {
+	int saved;
+	int ends[2];
+};
+
+static void error_pipe_begin(struct error_pipe *error, bool full)
+{
+	static const char bytes[PIPE_BUF];
+
+	error->saved = dup(2);
+	ck_assert_int_eq(pipe2(error->ends, O_CLOEXEC | O_NONBLOCK), 0);
+	while (full && write(error->ends[1], bytes, sizeof(bytes)) > 0)
+		;
+	ck_assert_int_eq(fcntl(error->ends[0], F_SETFL, 0), 0);
+	ck_assert_int_eq(fcntl(error->ends[1], F_SETFL, 0), 0);
+	ck_assert_int_eq(dup2(error->ends[1], 2), 2);
+}
+
+static void error_pipe_end(struct error_pipe *error)
+{
+	ck_assert_int_eq(dup2(error->saved, 2), 2);
+	close(error->saved);
+	close(error->ends[0]);
+	close(error->ends[1]);
+}
+
+START_TEST(the_reaper_goes_on_where_nobody_reads_what_it_says)
+{
+	struct error_pipe error;
+	struct bhi_reaper_stat stat;
+	struct holder holder;
+	struct bh_task *second;
+
+	support_start_tasks(TASK_ZONE, 3);
+	holder_begin(&holder, NULL, "never-lets-go", MIB);
+	second = support_idle_task(NULL, "second", 0, VICTIM_SIZE);
+	error_pipe_begin(&error, true);
+	ck_assert_int_eq(bh_task_kill(holder.task), 0);
+	support_await_reaped(holder.task);
+	ck_assert_int_eq(bh_task_kill(second), 0);
+	support_await_reaped(second);
+	ck_assert_uint_eq(support_private_rss(), MIB);
+	bhi_reaper_stat(&stat);
+	ck_assert_uint_eq(stat.nr_given_up, 1);
+	holder_end(&holder);
+	error_pipe_end(&error);
+	bh_task_put(second);
+	support_end();
+}
+END_TEST
+
+START_TEST(who_reads_that_a_victim_is_given_up_need_not_wait_for_it)
+{
+	struct error_pipe error;
+	struct holder holder;
+	char text[256] = "";
+
+	support_start_tasks(TASK_ZONE, 3);
+	holder_begin(&holder, NULL, "never-lets-go", MIB);
+	error_pipe_begin(&error, false);
+	ck_assert_int_eq(bh_task_kill(holder.task), 0);
+	ck_assert_int_gt(read(error.ends[0], text, sizeof(text) - 1), 0);
+	ck_assert_uint_eq(support_task_stat(holder.task).is_reaped, 1);
+	ck_assert_str_eq(text,
+		"bulkhead: unable to reap task 'never-lets-go' (1048576 bytes) in 3 "
+		"tries: it is in a hold section\n");
+	error_pipe_end(&error);
+	holder_end(&holder);
+	support_end();
 }
 END_TEST
 
@@ -357,6 +433,7 @@ static void dump_for_ever(void *arg)
 	ck_assert_int_eq(bh_task_enter(asker, want_most, &size, NULL), -ECANCELED);
 	ck_assert_uint_eq(support_task_stat(task).bytes, 7 * MIB);
 	bh_task_dump_end(task);
+	support_await_refs(task, 1);
 	bh_task_put(task);
 	bh_task_put(asker);
 	bh_group_put(group);
@@ -411,6 +488,8 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, without_the_reaper_an_idle_victim_keeps_its_bytes);
 	tcase_add_test(tcase,
 		a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_chosen);
+	tcase_add_test(tcase, the_reaper_goes_on_where_nobody_reads_what_it_says);
+	tcase_add_test(tcase, who_reads_that_a_victim_is_given_up_need_not_wait_for_it);
 	tcase_add_test(tcase, a_victim_that_lets_go_in_time_is_reaped);
 	tcase_add_test(tcase, a_task_that_is_dumped_is_reaped_afterwards);
 	tcase_add_test(tcase, a_dump_that_never_ends_is_given_up);

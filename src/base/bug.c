@@ -22,7 +22,8 @@ void bhi_bug(const char *file, int line, const char *what)
 void bhi_warn(const char *file, int line, const char *what)
 {
 	bhi_add(&nr_warnings, 1);
-	bhi_errf("bulkhead: warning: %s (%s:%d; further ones are not shown)\n", what,
+	/* Whoever meets it may be the reaper, or in a signal handler. */
+	bhi_try_errf("bulkhead: warning: %s (%s:%d; further ones are not shown)\n", what,
 		file, line);
 }
 

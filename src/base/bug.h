@@ -21,7 +21,7 @@
 __attribute__((noreturn)) BHI_COLD void bhi_bug(
 	const char *file, int line, const char *what);
 
-/* Context: signal-safe. Writes one line. */
+/* Context: signal-safe. Writes one line, if nobody has to be waited for that reads it. */
 BHI_COLD void bhi_warn(const char *file, int line, const char *what);
 
 /* Context: any, no allocation. The number of WARN_ONCE lines written so far. */

@@ -186,6 +186,13 @@ void bhi_outf(struct bhi_out *out, const char *format, ...)
 	va_end(args);
 }
 
+static void format_line(struct line *line, const char *format, va_list *args)
+{
+	format_to(put_line, line, format, args);
+	if (line->len == sizeof(line->buf))
+		line->buf[line->len - 1] = '\n';
+}
+
 void bhi_errf(const char *format, ...)
 {
 	struct line line = {.len = 0};
@@ -193,11 +200,22 @@ void bhi_errf(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	format_to(put_line, &line, format, &args);
+	format_line(&line, format, &args);
 	va_end(args);
-	if (line.len == sizeof(line.buf))
-		line.buf[line.len - 1] = '\n';
 	bhi_sys_write(2, line.buf, line.len);
+	errno = saved;
+}
+
+void bhi_try_errf(const char *format, ...)
+{
+	struct line line = {.len = 0};
+	int saved = errno;
+	va_list args;
+
+	va_start(args, format);
+	format_line(&line, format, &args);
+	va_end(args);
+	(void)bhi_sys_try_write(2, line.buf, line.len);
 	errno = saved;
 }
 

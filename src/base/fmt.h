@@ -62,4 +62,8 @@ char *bhi_format(char *buf, size_t size, const char *format, ...) BHI_PRINTF(3, 
  * out, and the line ended. Preserves errno. Context: signal-safe. */
 void bhi_errf(const char *format, ...) BHI_PRINTF(1, 2);
 
+/* The same for those who must not wait for whoever reads standard error: the line is left
+ * out when there is no room for it. Context: signal-safe. */
+void bhi_try_errf(const char *format, ...) BHI_PRINTF(1, 2);
+
 #endif

@@ -5,11 +5,14 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -266,6 +269,32 @@ int bhi_sys_write(int fd, const void *data, size_t size)
 		size -= (size_t)n;
 	}
 	return 0;
+}
+
+static bool has_room(int fd)
+{
+	struct pollfd end = {.fd = fd, .events = POLLOUT};
+
+	return poll(&end, 1, 0) == 1 && end.revents == POLLOUT;
+}
+
+/* A file on disk has no readers that it waits for. Of others the kernel is asked to
+ * refuse rather than to wait, for somebody may write between the look and the write; it
+ * knows how to with pipes and sockets since Linux 6.4. */
+int bhi_sys_try_write(int fd, const void *data, size_t size)
+{
+	struct iovec vec = {.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+	struct stat stat;
+	ssize_t n;
+
+	if (!fstat(fd, &stat) && S_ISREG(stat.st_mode))
+		return bhi_sys_write(fd, data, size);
+	if (!has_room(fd))
+		return -EAGAIN;
+	n = pwritev2(fd, &vec, 1, -1, RWF_NOWAIT);
+	if (n < 0 && errno != EAGAIN)
+		n = write(fd, data, size);
+	return n < 0 ? -errno : 0;
 }
 
 int bhi_sys_thread_start(void *(*fn)(void *), void *arg)

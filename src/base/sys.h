@@ -92,6 +92,12 @@ ssize_t bhi_sys_read_file(const char *path, char *buf, size_t size);
 int bhi_sys_write(int fd, const void *data, size_t size);
 
 /*
+ * Write it in one piece, but only if nobody has to be waited for that reads what is there
+ * already. 0, -EAGAIN (nothing was written), or another -errno. Context: signal-safe.
+ */
+int bhi_sys_try_write(int fd, const void *data, size_t size);
+
+/*
  * Start a detached thread with all signals blocked, so that handlers of the host never
  * run on it. 0 or -errno. Context: any.
  */

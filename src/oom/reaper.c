@@ -76,6 +76,27 @@ static bool try_reap(struct bh_task *task)
 	return !bhi_task_is_cooperative(task) && bhi_task_try_reap(task);
 }
 
+/* Reaped or given up: in either case the next victim may be chosen. Not yet if the thread
+ * that was inside takes the memory back: then it says so when it has done that. */
+static void dismiss(struct bh_task *task)
+{
+	if (bhi_load_acquire(&task->region.end) != BHI_REGION_TAKEN)
+		bhi_task_set_skip(task);
+}
+
+/* All others wait for this thread: it tells of it afterwards, and only if that takes no
+ * reader of standard error. */
+static void give_up(struct bh_task *task)
+{
+	uint64_t bytes = bhi_load(&task->region.bytes);
+	const char *why = why_not(task);
+
+	bhi_add(&state.nr_given_up, 1);
+	dismiss(task);
+	bhi_try_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
+		task->name, bytes, task->nr_tries, why);
+}
+
 /* True: done with it. */
 static bool attend(struct bh_task *task, uint64_t now)
 {
@@ -86,24 +107,14 @@ static bool attend(struct bh_task *task, uint64_t now)
 		return false;
 	if (try_reap(task)) {
 		bhi_add(&state.nr_reaped, 1);
+		dismiss(task);
 		return true;
 	}
 	task->reap_at = now + state.interval_ns;
 	if (++task->nr_tries < state.tries)
 		return false;
-	bhi_add(&state.nr_given_up, 1);
-	bhi_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
-		task->name, bhi_load(&task->region.bytes), task->nr_tries, why_not(task));
+	give_up(task);
 	return true;
-}
-
-/* Reaped or given up: in either case the next victim may be chosen. Not yet if the thread
- * that was inside takes the memory back: then it says so when it has done that. */
-static void dismiss(struct bh_task *task)
-{
-	if (bhi_load_acquire(&task->region.end) != BHI_REGION_TAKEN)
-		bhi_task_set_skip(task);
-	bhi_task_put(task);
 }
 
 /* When the next try is due; 0: nobody waits. */
@@ -115,7 +126,7 @@ static uint64_t attend_all(uint64_t now)
 	for (struct bh_task *task = state.pending; task; task = next) {
 		next = task->next_victim;
 		if (attend(task, now)) {
-			dismiss(task);
+			bhi_task_put(task);
 			continue;
 		}
 		task->next_victim = left;
