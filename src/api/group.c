@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "charge/charge.h"
 #include "reclaim/reclaim.h"
+#include "task/section.h"
 
 BHI_API struct bh_group *bh_root(void)
 {
@@ -117,10 +118,14 @@ BHI_API int bh_group_set(struct bh_group *group, enum bh_knob knob, uint64_t val
 			bhi_store(&group->on_limit_set, 1);
 		break;
 	}
+	if (r)
+		return r;
 	/* What was hopeless may no longer be. */
-	if (!r)
-		bhi_waiters_wake_all();
-	return r;
+	bhi_waiters_wake_all();
+	/* A killed caller has waited for nothing. */
+	if (bhi_task_current)
+		(void)bhi_task_check(bhi_task_current);
+	return 0;
 }
 
 static uint64_t limit_out(int64_t value)

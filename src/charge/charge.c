@@ -580,17 +580,24 @@ static bool reclaim_down_to(struct bh_group *group, const int64_t *limit)
 	return true;
 }
 
+/* As a signal ends the write of memory.max. */
+static bool is_to_unwind(void)
+{
+	return bhi_task_dying() && bhi_task_may_unwind(bhi_task_current);
+}
+
 void bhi_charge_enforce_max(struct bh_group *group)
 {
 	const int64_t *max = &group->counter.max;
+	int64_t aim = bhi_load(max);
 
 	bhi_stock_drain(group);
-	while (!reclaim_down_to(group, max)) {
+	while (bhi_load(max) == aim && !reclaim_down_to(group, max) && !is_to_unwind()) {
 		if (bhi_reclaim_last_resort(group, 0))
 			continue;
 		bhi_group_event(group, BHI_EVENT_OOM);
 		if (bhi_load(&group->on_limit) != BH_KILL ||
-			!bhi_oom(group, bhi_load(&group->counter.usage) - bhi_load(max)))
+			!bhi_oom(group, bhi_load(&group->counter.usage) - aim))
 			return;
 	}
 }

@@ -53,7 +53,8 @@ void bhi_uncharge(struct bh_group *group, int64_t size, bool external);
 
 /*
  * @group's max was lowered: reclaim what is above it, then apply the OOM policy, until
- * it fits, nothing helps, or somebody set another max. Context: may wait.
+ * it fits, nothing helps, somebody set another max, or the current task is killed and may
+ * be unwound. Context: may wait.
  */
 void bhi_charge_enforce_max(struct bh_group *group);
 

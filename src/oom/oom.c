@@ -43,6 +43,17 @@ static bool kill_one(struct bh_group *over, int64_t size, bool *ret_room)
 	return killed;
 }
 
+/* A kill of the caller ends the wait. Who is killed already, and may not be unwound where
+ * it is, has nothing else to do: it waits for the memory of others, or until it is given
+ * up itself. */
+static void await_victim(uint32_t sequence)
+{
+	if (!bhi_task_dying())
+		(void)bhi_task_wait(&bhi_waiters.sequence, sequence, WAIT_NS);
+	else if (!bhi_task_may_unwind(bhi_task_current))
+		(void)bhi_waiters_wait(sequence, WAIT_NS);
+}
+
 bool bhi_oom(struct bh_group *over, int64_t size)
 {
 	uint32_t sequence;
@@ -52,8 +63,8 @@ bool bhi_oom(struct bh_group *over, int64_t size)
 	bhi_waiters_enter();
 	sequence = bhi_waiters_sequence();
 	killed = kill_one(over, size, &room);
-	if (killed && !bhi_task_dying())
-		(void)bhi_task_wait(&bhi_waiters.sequence, sequence, WAIT_NS);
+	if (killed)
+		await_victim(sequence);
 	bhi_waiters_leave();
 	return room || killed;
 }
