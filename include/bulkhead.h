@@ -138,7 +138,7 @@ enum bh_knob {
 	BH_MIN,       /* bytes never reclaimed; the group's share of its parent's */
 	BH_LOW,       /* bytes reclaimed only when nothing else is left */
 	BH_HIGH,      /* bytes above which callers are slowed down and reclaim */
-	BH_MAX,       /* bytes never exceeded, but for BH_ATOMIC and BH_NOFAIL */
+	BH_MAX,       /* bytes exceeded by BH_ATOMIC, BH_NOFAIL, overdrafts only */
 	BH_OOM_GROUP, /* 0 or 1: a kill in this group kills all of it */
 	/* enum bh_on_limit; a new group takes its parent's. Never set, it is BH_FAIL for
 	 * shared memory and BH_KILL for the private memory of tasks. */
@@ -192,7 +192,7 @@ struct bh_group_stat {
 	uint32_t nr_children;
 	uint32_t oom_group;
 	enum bh_on_limit on_limit;
-	uint32_t reserved;
+	uint32_t overdraft; /* bytes that hold sections and victims have past the limit */
 };
 
 /* Fill *@ret. Returns 0 or -EINVAL. Usage is exact up to 256 KiB a thread of stock. */

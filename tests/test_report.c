@@ -136,7 +136,7 @@ static void make_state(void)
 START_TEST(json_has_every_documented_field)
 {
 	static const struct {
-		const char *from, *keys[25];
+		const char *from, *keys[26];
 	} fields[] = {
 		{"{", {"schema", "version", "library", "pid", "verdict", "zone", "memory",
 			      "groups", "classes", "caches", "shrinkers", "private",
@@ -147,11 +147,12 @@ START_TEST(json_has_every_documented_field)
 				       "reserve", "stocks"}},
 		{"\"memory\"", {"taken", "cached", "free_resident", "free_returned",
 				       "blocks", "discards"}},
-		{"\"groups\"", {"id", "parent", "depth", "name", "path", "usage", "peak",
-				       "min", "low", "high", "max", "emin", "elow",
-				       "failcnt", "external", "left_behind", "children",
-				       "on_limit", "on_limit_private", "oom_group",
-				       "events", "events_local", "some", "full"}},
+		{"\"groups\"",
+			{"id", "parent", "depth", "name", "path", "usage", "peak", "min",
+				"low", "high", "max", "emin", "elow", "failcnt",
+				"external", "left_behind", "overdraft", "children",
+				"on_limit", "on_limit_private", "oom_group", "events",
+				"events_local", "some", "full"}},
 		{"\"events\"",
 			{"low", "high", "max", "oom", "oom_kill", "oom_group_kill"}},
 		{"\"events_local\"",

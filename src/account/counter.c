@@ -210,6 +210,13 @@ int64_t bhi_counter_margin(const struct bhi_counter *counter, enum bhi_reserve r
 	return bhi_max(margin, (int64_t)0);
 }
 
+int64_t bhi_counter_excess(const struct bhi_counter *counter)
+{
+	int64_t excess = bhi_load(&counter->usage) - limit_of(counter, BHI_RESERVE_NONE);
+
+	return bhi_max(excess, (int64_t)0);
+}
+
 void bhi_counter_set_min(struct bhi_counter *counter, int64_t size)
 {
 	bhi_store(&counter->min, size);

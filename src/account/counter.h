@@ -63,6 +63,10 @@ void bhi_counter_uncharge_below_root(struct bhi_counter *counter, int64_t size);
 /* Bytes that could be charged before this level refuses; 0 at least. Context: any. */
 int64_t bhi_counter_margin(const struct bhi_counter *counter, enum bhi_reserve reserve);
 
+/* Bytes by which this level is over what ordinary requests may take; 0 at least.
+ * Context: any. */
+int64_t bhi_counter_excess(const struct bhi_counter *counter);
+
 /* Context: any. Protection of the level changes; what its parent adds up follows. */
 void bhi_counter_set_min(struct bhi_counter *counter, int64_t size);
 void bhi_counter_set_low(struct bhi_counter *counter, int64_t size);

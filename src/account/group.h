@@ -56,6 +56,9 @@ struct bh_group {
 	int64_t external; /* bytes of bh_charge, but for what stocks count */
 	uint64_t events[BHI_EVENT_NR], local_events[BHI_EVENT_NR];
 	struct bhi_stall_clock stall;
+	/* the task floor's; atomic, written under its lock: bytes that tasks here and
+	 * below have charged past limits, for private and for shared memory */
+	int64_t overdraft, overdraft_shared;
 	/* the reclaim floor's; atomic: bytes that pagefaults want the background to
 	 * reclaim, and how often it did */
 	int64_t asked;

@@ -8,6 +8,7 @@
 #include "base/testpoint.h"
 #include "charge/charge.h"
 #include "task/end.h"
+#include "task/overdraft.h"
 #include "task/section.h"
 
 /* What is populated around a touch: 64 KiB, which costs half as much a page as one page
@@ -117,7 +118,7 @@ static bool overdraw(struct touch *touch, struct bh_group *over)
 	struct bh_task *task = touch->task;
 
 	task->oom_over = over;
-	if (!bhi_charge_overdraw(task, task->group, (int64_t)BHI_PAGE_SIZE)) {
+	if (!bhi_overdraft_charge(task, task->group, (int64_t)BHI_PAGE_SIZE, true)) {
 		(void)populate(touch, BHI_PAGE_SIZE);
 		return true;
 	}

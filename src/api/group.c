@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "charge/charge.h"
 #include "reclaim/reclaim.h"
+#include "task/overdraft.h"
 #include "task/section.h"
 
 BHI_API struct bh_group *bh_root(void)
@@ -174,6 +175,7 @@ BHI_API int bh_group_stat(struct bh_group *group, struct bh_group_stat *ret)
 		.nr_children = bhi_load(&group->nr_children),
 		.oom_group = bhi_load(&group->oom_group),
 		.on_limit = (enum bh_on_limit)bhi_load(&group->on_limit),
+		.overdraft = bhi_overdraft_of(group),
 	};
 	copy_events(group->events, &stat.events);
 	copy_events(group->local_events, &stat.local);

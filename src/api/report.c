@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "base/process.h"
 #include "base/sys.h"
+#include "task/overdraft.h"
 
 struct walk {
 	struct bhi_out out;
@@ -159,6 +160,7 @@ static struct bh_group_stat read_stat(struct bh_group *group)
 		.nr_children = bhi_load(&group->nr_children),
 		.oom_group = bhi_load(&group->oom_group),
 		.on_limit = (enum bh_on_limit)bhi_load(&group->on_limit),
+		.overdraft = bhi_overdraft_of(group),
 	};
 
 	bhi_stall_clock_read(&group->stall, bhi_sys_now_ns(), &stat.some, &stat.full);

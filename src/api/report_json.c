@@ -146,6 +146,7 @@ static void put_group(struct bhi_out *out, const struct bhi_report_group *group)
 	bhi_json_u64(out, "failcnt", stat->failcnt);
 	bhi_json_u64(out, "external", stat->external);
 	bhi_json_u64(out, "left_behind", stat->left_behind);
+	bhi_json_u64(out, "overdraft", stat->overdraft);
 	bhi_json_u64(out, "children", stat->nr_children);
 	bhi_json_str(out, "on_limit", stat->on_limit == BH_KILL ? "kill" : "fail");
 	bhi_json_str(out, "on_limit_private",

@@ -235,6 +235,11 @@ static void put_group(struct bhi_out *out, const struct bhi_report_group *group)
 		bhi_out_size(out, stat->left_behind, 0);
 		bhi_outf(out, "\n");
 	}
+	if (stat->overdraft) {
+		bhi_outf(out, "      overdrawn by holders and victims: ");
+		bhi_out_size(out, stat->overdraft, 0);
+		bhi_outf(out, "\n");
+	}
 	if (stat->on_limit == BH_KILL)
 		bhi_outf(out, "      at its limit: kill%s\n",
 			stat->oom_group ? ", the whole group" : "");

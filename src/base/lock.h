@@ -30,6 +30,7 @@ enum bhi_rank {
 	BHI_RANK_WINDOW, /* task/window.c: free areas of the private window */
 	BHI_RANK_POOL,   /* base/pool.c: free metadata objects */
 	BHI_RANK_COND,   /* task/cond.c: the waiters of some bh_conds */
+	BHI_RANK_OVERDRAFT, /* task/overdraft.c: what tasks have past limits */
 	BHI_RANK_NR,
 };
 

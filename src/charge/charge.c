@@ -45,6 +45,7 @@
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
 #include "task/kill.h"
+#include "task/overdraft.h"
 
 #define ALL_FLAGS                                                                      \
 	(BH_ZERO | BH_NORETRY | BH_RETRY_MAYFAIL | BH_NOFAIL | BH_ATOMIC | BH_NOWAIT | \
@@ -283,7 +284,7 @@ static int charge_dying(struct request *rq)
 		return 0;
 	if (bhi_task_may_unwind(task))
 		return -ENOMEM;
-	return bhi_charge_overdraw(task, rq->group, rq->size);
+	return bhi_overdraft_charge(task, rq->group, rq->size, is_private(rq));
 }
 
 /* Steps 4 to 8. */
@@ -463,17 +464,6 @@ int bhi_charge(struct bh_group *group, int64_t size, unsigned flags, bool extern
 		bhi_add(&group->external, size);
 	if (bhi_unlikely(is_above_high(group)))
 		pay_high_debt(&rq);
-	return 0;
-}
-
-int bhi_charge_overdraw(struct bh_task *task, struct bh_group *group, int64_t size)
-{
-	struct request rq = {.group = group, .size = size};
-
-	if (task->overdraft + size > BHI_TASK_OVERDRAFT ||
-		!try_past_limits(&rq, BHI_RESERVE_HALF))
-		return -ENOMEM;
-	task->overdraft += size;
 	return 0;
 }
 

@@ -41,13 +41,6 @@ int bhi_charge_pagefault(
  */
 bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size);
 
-/*
- * For the current task, which can neither fail nor end here: charge past the limits of
- * groups and into half of the reserve, BHI_TASK_OVERDRAFT bytes a hold section at most.
- * 0 or -ENOMEM. Context: any, no allocation; in no section.
- */
-int bhi_charge_overdraw(struct bh_task *task, struct bh_group *group, int64_t size);
-
 /* Context: any, no allocation; in no section. @group may be gone when this returns. */
 void bhi_uncharge(struct bh_group *group, int64_t size, bool external);
 

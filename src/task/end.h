@@ -31,7 +31,8 @@ void bhi_task_end(struct bh_task *task);
  * allocation. */
 void bhi_task_set_skip(struct bh_task *task);
 
-/* Uncharge @bytes of @task, repaying its overdraft. Context: any, no allocation. */
+/* Uncharge @bytes of @task. What it has overdrawn goes on counting as such until it ends.
+ * Context: any, no allocation. */
 void bhi_task_uncharge(struct bh_task *task, uint64_t bytes);
 
 #endif

@@ -12,6 +12,7 @@
 #include "task/landing.h"
 #include "task/latency.h"
 #include "task/mutex.h"
+#include "task/overdraft.h"
 #include "task/rwlock.h"
 #include "task/signal.h"
 
@@ -40,8 +41,10 @@ static int leave_killed(struct bh_task *task, bool was_run, struct bh_report *re
 {
 	uint64_t unwound_ns = bhi_sys_now_ns() - task->kill.time_ns;
 
-	if (!bhi_task_is_cooperative(task))
+	if (!bhi_task_is_cooperative(task)) {
 		bhi_task_reap_own(task);
+		bhi_overdraft_end(task);
+	}
 	bhi_task_set_skip(task);
 	fill_report(task, ret);
 	/* Killed before this enter, which unwound nobody. */
@@ -99,7 +102,7 @@ static void clear_sections(struct bh_task *task, struct bh_report *ret)
 	bhi_store(&task->in_fault, 0);
 	/* A section that never ended decides nothing any more. */
 	task->oom_over = NULL;
-	task->overdraft = 0;
+	bhi_overdraft_settle(task);
 	bhi_region_leave(&task->region);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "task/landing.h"
+#include "task/overdraft.h"
 
 void (*bhi_task_oom_hook)(struct bh_group *over);
 
@@ -50,9 +51,9 @@ static BHI_COLD void settle(struct bh_task *task)
 	struct bh_group *over = task->oom_over;
 
 	task->oom_over = NULL;
-	task->overdraft = 0;
 	if (!bhi_task_killed(task))
 		bhi_task_oom_hook(over);
+	bhi_overdraft_settle(task);
 }
 
 void bhi_task_unhold(struct bh_task *task)

@@ -3,6 +3,7 @@
 
 #include "base/pool.h"
 #include "task/end.h"
+#include "task/overdraft.h"
 #include "task/task.h"
 
 BHI_TLS struct bh_task *bhi_task_current;
@@ -57,6 +58,7 @@ void bhi_task_put(struct bh_task *task)
 		return;
 	/* On the list until its memory is back: nobody else is to be killed instead. */
 	bhi_task_end(task);
+	bhi_overdraft_end(task);
 	bhi_lock_acquire(&bhi_tasks_lock);
 	bhi_list_unlink(&task->node);
 	nr_tasks--;

@@ -35,7 +35,8 @@
 #define BHI_ADJ_MAX        1000
 
 /* How much a holder or a victim may take past the limits of its groups: two stocks,
- * enough for what is done under a lock, and small against any limit worth setting. */
+ * enough for what is done under a lock, and small against any limit worth setting.
+ * overdraft.h has what all of them together may. */
 #define BHI_TASK_OVERDRAFT ((int64_t)2 * 64 * 4096)
 
 struct bhi_defer {
@@ -90,7 +91,8 @@ struct bh_task {
 	/* the thread inside */
 	uint32_t nr_defers;
 	uint32_t nr_leaked;
-	int64_t overdraft;         /* bytes charged past limits in this hold section */
+	int64_t overdraft;         /* bytes charged past limits, see overdraft.c */
+	int64_t overdraft_private; /* of these: for private memory */
 	struct bh_group *oom_over; /* recorded in a hold section: who is over its limit */
 	void *landing;             /* stack pointer of the landing pad */
 	struct bhi_private_heap *heap;
