@@ -258,7 +258,9 @@ void bh_free(void *ptr);
  * Caches of objects of one type. @size is 1 to 32768 bytes, @align a power of two up to
  * 4096 or 0 for the natural one. @ctor (may be NULL) runs once on each object when its
  * slab is made, not at each allocation: free objects keep their constructed state. It
- * must not allocate from the same cache. The name is copied (1 to 31 bytes, as a
+ * must not allocate from the same cache. Inside of a task it runs in a hold section, and
+ * not at all if the task is being reaped: bh_cache_alloc then fails, or unwinds with
+ * BH_NOFAIL. The name is copied (1 to 31 bytes, as a
  * group's). NULL and EINVAL or ENOMEM.
  *
  * bh_cache_alloc: an object charged to @group (NULL: the root). BH_ZERO with a

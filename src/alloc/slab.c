@@ -4,6 +4,7 @@
 #include "alloc/buddy.h"
 #include "alloc/slab.h"
 #include "base/pool.h"
+#include "task/section.h"
 
 /* Descriptors are committed so many bytes at a time. */
 #define COMMIT_STEP ((size_t)256 * 1024)
@@ -233,12 +234,23 @@ static void describe(struct bhi_slab *slab, const struct bhi_slab_spec *spec, ch
 	bhi_list_init(&slab->node);
 }
 
-/* Constructed objects are made all at once, before anybody can see the slab; the links
- * lie behind them, so they may be linked in portions like others. */
-static void construct(struct bhi_slab *slab, void (*ctor)(void *object))
+/*
+ * Constructed objects are made all at once, before anybody can see the slab; the links
+ * lie behind them, so they may be linked in portions like others. Constructors are code
+ * of the host, and unwound in the middle of one the slab would be lost: for a task this
+ * is a hold section. False: it is being reaped, and none can begin.
+ */
+static bool construct(struct bhi_slab *slab, void (*ctor)(void *object))
 {
+	struct bh_task *task = bhi_task_current;
+
+	if (task && !bhi_task_try_hold(task))
+		return false;
 	for (uint32_t i = 0; i < slab->nr_objects; i++)
 		ctor(slab->base + (size_t)i * slab->size);
+	if (task)
+		bhi_task_unhold(task);
+	return true;
 }
 
 struct bhi_slab *bhi_slab_new(const struct bhi_slab_spec *spec)
@@ -257,10 +269,12 @@ struct bhi_slab *bhi_slab_new(const struct bhi_slab_spec *spec)
 		goto err_pages;
 	if (!debug_init(slab))
 		goto err_owners;
-	if (spec->ctor)
-		construct(slab, spec->ctor);
+	if (spec->ctor && !construct(slab, spec->ctor))
+		goto err_debug;
 	mark_pages(slab, spec->shared || spec->ctor ? BHI_PAGE_SLAB_ODD : BHI_PAGE_SLAB);
 	return slab;
+err_debug:
+	debug_fini(slab);
 err_owners:
 	owners_fini(slab);
 err_pages:

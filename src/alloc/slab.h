@@ -86,8 +86,8 @@ struct bhi_slab_spec {
 
 /*
  * A slab whose pages the caller has charged to spec->group. All objects are fresh, or
- * constructed and free. NULL: no memory. Runs the constructor. Context: may wait; in no
- * section.
+ * constructed and free. NULL: no memory, or a constructor for a task that is being
+ * reaped. Runs the constructor. Context: may wait; in no section.
  */
 struct bhi_slab *bhi_slab_new(const struct bhi_slab_spec *spec);
 

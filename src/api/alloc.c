@@ -19,6 +19,7 @@
 #include "api/start.h"
 #include "base/parse.h"
 #include "charge/charge.h"
+#include "task/section.h"
 
 /* A slab holds at least eight objects of more than 8 KiB: too much for a group that does
  * not hold many times that. */
@@ -361,6 +362,14 @@ BHI_API struct bh_cache *bh_cache_new(
 	return cache;
 }
 
+static BHI_COLD bool must_retry_typed(const struct bh_cache *cache, unsigned flags)
+{
+	/* No constructor runs for a task that is reaped, however often it is asked. */
+	if ((flags & BH_NOFAIL) && cache->layout.ctor && bhi_task_current)
+		(void)bhi_task_check(bhi_task_current);
+	return must_retry(0, flags);
+}
+
 BHI_API void *bh_cache_alloc(
 	struct bh_cache *cache, struct bh_group *group, unsigned flags)
 {
@@ -378,7 +387,7 @@ BHI_API void *bh_cache_alloc(
 		object = bhi_process_inert() ? NULL
 					     : bhi_heap_alloc_typed(&cache->layout,
 						       bhi_group_online(group), flags);
-	while (!object && must_retry(0, flags));
+	while (!object && must_retry_typed(cache, flags));
 	if (!object)
 		errno = ENOMEM;
 	else if (flags & BH_ZERO)
