@@ -6,9 +6,18 @@
 #include "base/bug.h"
 #include "base/testpoint.h"
 
+/* A task whose region begins anew when it ends is still on the list of tasks, and looked
+ * at. */
 void bhi_region_init(struct bhi_region *region)
 {
-	*region = (struct bhi_region){.spans = BHI_NO_AREA};
+	bhi_store(&region->hold, 0);
+	bhi_store(&region->busy, 0);
+	bhi_store(&region->unstable, 0);
+	bhi_store(&region->end, BHI_REGION_LIVE);
+	bhi_store(&region->spans, BHI_NO_AREA);
+	bhi_store(&region->nr_areas, 0);
+	bhi_store(&region->bytes, 0);
+	bhi_store(&region->peak, 0);
 }
 
 bool bhi_region_enter(struct bhi_region *region)
