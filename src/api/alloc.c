@@ -347,16 +347,17 @@ BHI_API int bh_free_pages(void *pages, unsigned order)
 BHI_API struct bh_cache *bh_cache_new(
 	const char *name, size_t size, size_t align, void (*ctor)(void *))
 {
+	char own_name[BHI_GROUP_NAME_SIZE];
 	struct bh_cache *cache;
 
 	if (!bh_root())
 		return NULL;
-	if (!bhi_name_is_valid(name) || !size || size > MAX_CACHE_OBJECT ||
+	if (!bhi_name_read(own_name, name) || !size || size > MAX_CACHE_OBJECT ||
 		(align & (align - 1)) || align > BHI_PAGE_SIZE) {
 		errno = EINVAL;
 		return NULL;
 	}
-	cache = bhi_process_inert() ? NULL : bhi_cache_new(name, size, align, ctor);
+	cache = bhi_process_inert() ? NULL : bhi_cache_new(own_name, size, align, ctor);
 	if (!cache)
 		errno = ENOMEM;
 	return cache;

@@ -28,16 +28,17 @@ BHI_API struct bh_group *bh_root(void)
 
 BHI_API struct bh_group *bh_group_new(struct bh_group *parent, const char *name)
 {
+	char own_name[BHI_GROUP_NAME_SIZE];
 	struct bh_group *group;
 
 	parent = bhi_api_group(parent);
 	if (!parent)
 		return NULL;
-	if (!bhi_name_is_valid(name) || bhi_load(&parent->offline)) {
+	if (!bhi_name_read(own_name, name) || bhi_load(&parent->offline)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	group = bhi_process_inert() ? NULL : bhi_group_new(parent, name);
+	group = bhi_process_inert() ? NULL : bhi_group_new(parent, own_name);
 	if (!group)
 		errno = ENOMEM;
 	return group;

@@ -21,4 +21,15 @@ static inline bool bhi_name_is_valid(const char *name)
 	return true;
 }
 
+/*
+ * The name at @name, to @ret, which has BHI_GROUP_NAME_SIZE bytes: a name in the private
+ * memory of a task that is reaped unwinds where it is read, so it is read before anything
+ * is taken. False: it is not valid. Context: any.
+ */
+static inline bool bhi_name_read(char *ret, const char *name)
+{
+	return name && memccpy(ret, name, '\0', BHI_GROUP_NAME_SIZE) &&
+	       bhi_name_is_valid(ret);
+}
+
 #endif

@@ -13,8 +13,7 @@ static bool attr_is_valid(const struct bh_task_attr *attr)
 		if (attr->reserved[i])
 			return false;
 	}
-	return (!attr->name || bhi_name_is_valid(attr->name)) &&
-	       attr->oom_score_adj >= BHI_ADJ_UNKILLABLE &&
+	return attr->oom_score_adj >= BHI_ADJ_UNKILLABLE &&
 	       attr->oom_score_adj <= BHI_ADJ_MAX &&
 	       !(attr->flags & ~(unsigned)BH_TASK_COOPERATIVE) &&
 	       attr->deadline_ns <= INT64_MAX;
@@ -23,19 +22,24 @@ static bool attr_is_valid(const struct bh_task_attr *attr)
 BHI_API struct bh_task *bh_task_new(
 	struct bh_group *group, const struct bh_task_attr *attr)
 {
-	static const struct bh_task_attr defaults;
+	struct bh_task_attr own = {0};
+	char name[BHI_GROUP_NAME_SIZE];
 	struct bh_task *task;
 
 	group = bhi_api_group(group);
 	if (!group)
 		return NULL;
-	if (!attr)
-		attr = &defaults;
-	if (!attr_is_valid(attr) || bhi_load(&group->offline)) {
+	/* Read before anything is taken, as bhi_name_read() says. */
+	if (attr)
+		own = *attr;
+	if ((own.name && !bhi_name_read(name, own.name)) || !attr_is_valid(&own) ||
+		bhi_load(&group->offline)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	task = bhi_process_inert() ? NULL : bhi_task_new(group, attr);
+	if (own.name)
+		own.name = name;
+	task = bhi_process_inert() ? NULL : bhi_task_new(group, &own);
 	if (!task)
 		errno = ENOMEM;
 	return task;

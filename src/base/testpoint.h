@@ -28,6 +28,7 @@ enum bhi_testpoint {
 	BHI_TP_LEFT,    /* enter.c: nobody is inside any more, the report not yet made */
 	BHI_TP_KILLED,  /* kill.c: the reason is set, the reaper not yet told */
 	BHI_TP_WOKEN, /* holder.c: a waiter has seen whether it is killed, not the lock */
+	BHI_TP_TASK_NEW, /* task.c: its memory is taken, nothing in it yet */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

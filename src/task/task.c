@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "base/testpoint.h"
 #include "task/end.h"
 #include "task/overdraft.h"
 #include "task/task.h"
@@ -20,6 +21,7 @@ struct bh_task *bhi_task_new(struct bh_group *group, const struct bh_task_attr *
 
 	if (!task)
 		return NULL;
+	bhi_testpoint(BHI_TP_TASK_NEW);
 	bhi_group_get(group);
 	task->group = group;
 	strncpy(task->name, attr->name ? attr->name : "task", sizeof(task->name) - 1);

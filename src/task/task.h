@@ -118,7 +118,8 @@ extern struct bhi_lock bhi_tasks_lock;
 /* All tasks, newest first. */
 extern struct bhi_list bhi_tasks;
 
-/* A task with one reference; takes one to @group. NULL: no memory. Context: may wait. */
+/* A task with one reference; takes one to @group. @attr and its name are not in private
+ * memory. NULL: no memory. Context: may wait. */
 struct bh_task *bhi_task_new(struct bh_group *group, const struct bh_task_attr *attr);
 
 /* Context: any, no allocation. */
