@@ -601,8 +601,9 @@ struct bh_shrinker {
  * Start and stop calling a shrinker. Unregister waits until calls in progress have
  * returned; called from inside the shrinker's own count() or scan() it would wait for
  * itself and returns -EDEADLK instead, nothing changed. A registered shrinker keeps its
- * group alive. register: 0; -EINVAL for a missing name, count or scan or unknown flags;
- * -EBUSY if registered. unregister: 0; -EINVAL if it is not registered.
+ * group alive. register: 0; -EINVAL for a missing name, count or scan, unknown flags, or
+ * a struct or name in private memory, which others could not touch; -EBUSY if registered.
+ * unregister: 0; -EINVAL if it is not registered.
  */
 int bh_shrinker_register(struct bh_shrinker *shrinker);
 int bh_shrinker_unregister(struct bh_shrinker *shrinker);

@@ -99,12 +99,50 @@ START_TEST(names_are_read_from_private_memory_and_no_further_than_they_may_be_lo
 }
 END_TEST
 
+static size_t count_nothing(struct bh_shrinker *self, struct bh_shrink_control *control)
+{
+	(void)self;
+	(void)control;
+	return 0;
+}
+
+/* Others would call it when the task is gone. */
+static int register_shrinkers(void *arg)
+{
+	struct bh_shrinker shrinker = {
+		.name = "outside", .count = count_nothing, .scan = count_nothing};
+	struct bh_shrinker *inside = bh_malloc(sizeof(*inside));
+
+	(void)arg;
+	*inside = shrinker;
+	ck_assert_int_eq(bh_shrinker_register(inside), -EINVAL);
+	ck_assert_int_eq(bh_shrinker_unregister(inside), -EINVAL);
+	shrinker.name = private_name();
+	ck_assert_int_eq(bh_shrinker_register(&shrinker), -EINVAL);
+	shrinker.name = "outside";
+	ck_assert_int_eq(bh_shrinker_register(&shrinker), 0);
+	ck_assert_int_eq(bh_shrinker_unregister(&shrinker), 0);
+	return 1;
+}
+
+START_TEST(a_shrinker_in_private_memory_is_refused)
+{
+	struct bh_report report;
+
+	support_start_tasks(TASK_ZONE, 0);
+	ck_assert_int_eq(bh_task_run(NULL, NULL, register_shrinkers, NULL, &report), 0);
+	ck_assert_int_eq(report.value, 1);
+	support_end();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(
 		tcase, a_task_that_is_reaped_while_it_makes_another_loses_no_reference);
 	tcase_add_test(tcase,
 		names_are_read_from_private_memory_and_no_further_than_they_may_be_long);
+	tcase_add_test(tcase, a_shrinker_in_private_memory_is_refused);
 }
 
 int main(void)

@@ -4,6 +4,13 @@
 #include "api/start.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/shrinker.h"
+#include "task/window.h"
+
+/* Private memory goes with its task, and only code inside may touch it. */
+static bool is_private(const void *ptr)
+{
+	return bhi_private.base && bhi_private_contains(ptr);
+}
 
 BHI_API int bh_shrinker_register(struct bh_shrinker *shrinker)
 {
@@ -11,7 +18,9 @@ BHI_API int bh_shrinker_register(struct bh_shrinker *shrinker)
 
 	if (r)
 		return r;
-	if (!shrinker || !shrinker->name || !shrinker->count || !shrinker->scan ||
+	if (!shrinker || is_private(shrinker) || is_private(shrinker->name))
+		return -EINVAL;
+	if (!shrinker->name || !shrinker->count || !shrinker->scan ||
 		(shrinker->flags & ~(unsigned)BH_SHRINKER_LAST_RESORT) ||
 		bhi_process_inert())
 		return -EINVAL;
