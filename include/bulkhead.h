@@ -149,9 +149,10 @@ enum bh_knob {
  * Set one knob. Byte values are any uint64_t; BH_UNLIMITED takes BH_HIGH or BH_MAX away.
  * Setting BH_MAX below the usage takes effect at once; the call then reclaims and
  * applies the OOM policy until the usage fits, nothing more can be done, or somebody has
- * set another BH_MAX, and still returns 0. May wait. In a task that is killed meanwhile
- * the call ends when the value is set: it unwinds; in a hold section or a cooperative
- * task it goes on, and waits for other victims.
+ * set another BH_MAX, and still returns 0. Where BH_ON_LIMIT was never set it kills as
+ * long as tasks of the group have private memory. May wait. In a task that is killed
+ * meanwhile the call ends when the value is set: it unwinds; in a hold section or a
+ * cooperative task it goes on, and waits for other victims.
  *
  * Returns 0; -EINVAL for an unknown knob, a value out of range, or any knob of the root
  * but BH_ON_LIMIT and BH_OOM_GROUP.

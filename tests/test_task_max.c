@@ -171,6 +171,63 @@ START_TEST(who_sets_a_max_leaves_it_to_whoever_sets_another)
 }
 END_TEST
 
+static int await_end(void *arg)
+{
+	while (!bhi_load_acquire((uint32_t *)arg))
+		(void)bh_check();
+	return 1;
+}
+
+/* The policy of a group, and who dies for a max of 3 MiB: of two idle tasks with 1 and 2
+ * MiB next to 2 MiB of shared memory. Who has nothing private is of no use. */
+static const struct {
+	int policy; /* -1: never set */
+	bool kills;
+} policies[] = {
+	{-1, true},
+	{BH_KILL, true},
+	{BH_FAIL, false},
+};
+
+START_TEST(a_policy_that_was_never_set_kills_for_a_max_where_memory_is_private)
+{
+	struct bh_task *smaller, *larger, *inside;
+	struct support_entry entry;
+	struct bh_group *group;
+	uint32_t go_on = 0;
+
+	support_start_tasks(TASK_ZONE, 0);
+	group = support_group(NULL, "group");
+	if (policies[_i].policy >= 0)
+		support_set(group, BH_ON_LIMIT, (uint64_t)policies[_i].policy);
+	ck_assert_int_eq(bh_charge(group, 2 * MIB, 0), 0);
+	smaller = support_idle_task(group, "smaller", 0, MIB);
+	larger = support_idle_task(group, "larger", 0, 2 * MIB);
+	inside = support_task(group, "inside", 0);
+	support_enter(&entry, inside, await_end, &go_on);
+	while (!support_task_stat(inside).is_inside)
+		sched_yield();
+	support_set(group, BH_MAX, 3 * MIB);
+	ck_assert_int_eq(support_task_stat(smaller).killed, BH_NOT_KILLED);
+	ck_assert_int_eq(
+		support_task_stat(larger).killed == BH_KILLED_OOM, policies[_i].kills);
+	if (policies[_i].policy < 0) {
+		/* With the last private memory the reason to kill is gone. */
+		support_set(group, BH_MAX, MIB);
+		ck_assert_int_eq(support_task_stat(smaller).killed, BH_KILLED_OOM);
+	}
+	ck_assert_int_eq(support_task_stat(inside).killed, BH_NOT_KILLED);
+	bhi_store_release(&go_on, 1);
+	ck_assert_int_eq(support_enter_end(&entry), 0);
+	bh_task_put(smaller);
+	bh_task_put(larger);
+	bh_task_put(inside);
+	bh_uncharge(group, 2 * MIB);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, a_killed_task_that_sets_a_max_is_unwound_when_it_is_set);
@@ -179,6 +236,9 @@ static void add(TCase *tcase)
 		a_victim_that_may_not_be_unwound_waits_and_returns_when_it_is_given_up, 0,
 		2);
 	tcase_add_test(tcase, who_sets_a_max_leaves_it_to_whoever_sets_another);
+	tcase_add_loop_test(tcase,
+		a_policy_that_was_never_set_kills_for_a_max_where_memory_is_private, 0,
+		(int)bhi_array_size(policies));
 }
 
 int main(void)

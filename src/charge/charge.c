@@ -570,6 +570,14 @@ static bool reclaim_down_to(struct bh_group *group, const int64_t *limit)
 	return true;
 }
 
+/* As long as a policy was never set, what happens is that of the memory that there is. */
+static bool kills_for_max(const struct bh_group *group)
+{
+	if (bhi_load(&group->on_limit_set))
+		return bhi_load(&group->on_limit) == BH_KILL;
+	return bhi_tasks_have_private(group);
+}
+
 /* As a signal ends the write of memory.max. */
 static bool is_to_unwind(void)
 {
@@ -586,7 +594,7 @@ void bhi_charge_enforce_max(struct bh_group *group)
 		if (bhi_reclaim_last_resort(group, 0))
 			continue;
 		bhi_group_event(group, BHI_EVENT_OOM);
-		if (bhi_load(&group->on_limit) != BH_KILL ||
+		if (!kills_for_max(group) ||
 			!bhi_oom(group, bhi_load(&group->counter.usage) - aim))
 			return;
 	}

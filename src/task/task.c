@@ -79,6 +79,23 @@ unsigned bhi_tasks_count(void)
 	return nr;
 }
 
+bool bhi_tasks_have_private(const struct bh_group *group)
+{
+	bool found = false;
+
+	bhi_lock_acquire(&bhi_tasks_lock);
+	bhi_list_for_each (node, &bhi_tasks) {
+		const struct bh_task *task = bhi_list_entry(node, struct bh_task, node);
+
+		found = bhi_load(&task->region.bytes) &&
+			bhi_group_is_within(task->group, group);
+		if (found)
+			break;
+	}
+	bhi_lock_release(&bhi_tasks_lock);
+	return found;
+}
+
 void bhi_task_stat(const struct bh_task *task, struct bh_task_stat *ret)
 {
 	*ret = (struct bh_task_stat){

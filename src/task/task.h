@@ -158,6 +158,9 @@ static inline bool bhi_task_may_unwind(const struct bh_task *task)
 /* Number of tasks. Context: any. */
 unsigned bhi_tasks_count(void);
 
+/* Whether a task of @group or below has private memory. Context: may wait. */
+bool bhi_tasks_have_private(const struct bh_group *group);
+
 /* Fill *@ret. Context: any. */
 void bhi_task_stat(const struct bh_task *task, struct bh_task_stat *ret);
 
