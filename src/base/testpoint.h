@@ -25,8 +25,8 @@ enum bhi_testpoint {
 	BHI_TP_ZAPPED,  /* end.c: one span is zapped */
 	BHI_TP_FAULT,   /* pagefault.c: charged, the region not yet entered */
 	BHI_TP_LEAVING, /* enter.c: fn has returned, the task is still entered */
-	BHI_TP_LEFT,    /* enter.c: nobody is inside any more, the report not yet made */
-	BHI_TP_KILLED,  /* kill.c: the reason is set, the reaper not yet told */
+	BHI_TP_LEFT,   /* enter.c: nobody is inside any more, the reference not yet put */
+	BHI_TP_KILLED, /* kill.c: the reason is set, the reaper not yet told */
 	BHI_TP_WOKEN, /* holder.c: a waiter has seen whether it is killed, not the lock */
 	BHI_TP_TASK_NEW, /* task.c: its memory is taken, nothing in it yet */
 };

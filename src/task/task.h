@@ -140,7 +140,7 @@ extern void (*bhi_task_end_hook)(struct bh_task *task);
 /* Context: signal-safe. The reason, or BH_NOT_KILLED. */
 static inline enum bh_kill_reason bhi_task_killed(const struct bh_task *task)
 {
-	/* pairs with the release in bhi_task_deliver() */
+	/* pairs with the store in bhi_task_deliver_kill() */
 	return (enum bh_kill_reason)bhi_load_acquire(&task->killed);
 }
 
