@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/policy.h"
+#include "base/testpoint.h"
 #include "support.h"
 #include "support_task.h"
 
@@ -222,6 +223,109 @@ START_TEST(hold_sections_do_not_add_up_past_the_limit)
 	ck_assert_int_eq(report.reason, BH_KILLED_OOM);
 	ck_assert_uint_le(support_stat(group).peak, MIB + (uint64_t)BHI_TASK_OVERDRAFT);
 	bh_task_put(task);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
+/*
+ * T4, oom-write: small tasks that append to one file, which is a lock that one of them
+ * holds and does not give up for now, and a hog. The first victim is the holder, which is
+ * given up; the second one waits for the first one's lock, and is reaped; both bring next
+ * to nothing. Each is done with before the next one is chosen, and then it is the hog.
+ */
+#define NR_WRITERS 10
+
+static struct {
+	struct bh_task *writers[NR_WRITERS], *hog;
+	struct bh_mutex file;
+	bool by_call;
+	uint32_t is_held, go_on, nr_written; /* atomic */
+	uint32_t nr_kills, nr_too_early;     /* atomic */
+} oom_write;
+
+static int append(void *arg)
+{
+	volatile char *p = support_filled_map(64 * KIB, 1);
+
+	(void)arg;
+	ck_assert_int_eq(bh_mutex_lock(&oom_write.file), 0);
+	bhi_store_release(&oom_write.is_held, 1);
+	support_await(&oom_write.go_on, 1);
+	p[0]++;
+	bhi_add(&oom_write.nr_written, 1);
+	ck_assert_int_eq(bh_mutex_unlock(&oom_write.file), 0);
+	return 1;
+}
+
+static int eat_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		if (oom_write.by_call)
+			ck_assert_ptr_nonnull(bh_malloc(64 * KIB));
+		else
+			support_filled_map(64 * KIB, 1);
+	}
+}
+
+static void look_at_order(enum bhi_testpoint point)
+{
+	struct bh_task *const order[] = {
+		oom_write.writers[0], oom_write.writers[1], oom_write.hog};
+
+	if (point != BHI_TP_KILLED)
+		return;
+	bhi_add(&oom_write.nr_kills, 1);
+	for (int i = 1; i < 3; i++) {
+		if (bhi_load(&order[i]->kill.claimed) &&
+			!bhi_load_acquire(&order[i - 1]->skip))
+			bhi_add(&oom_write.nr_too_early, 1);
+	}
+}
+
+START_TEST(t4_small_victims_are_done_with_before_the_next_until_the_hog_dies)
+{
+	static const int adj[NR_WRITERS] = {1000, 900};
+	struct support_entry entries[NR_WRITERS];
+	struct bh_group *group;
+	struct bh_report report;
+
+	support_start_tasks(TASK_ZONE, 3);
+	oom_write.by_call = _i;
+	group = support_limited(NULL, "group", 16 * MIB);
+	for (int i = 0; i < NR_WRITERS; i++) {
+		oom_write.writers[i] = support_task(group, "writer", adj[i]);
+		support_enter(&entries[i], oom_write.writers[i], append, NULL);
+		if (i)
+			support_await_asleep(oom_write.writers[i]);
+		else
+			support_await(&oom_write.is_held, 1);
+	}
+	oom_write.hog = support_task(group, "hog", -500);
+	bhi_store_release(&bhi_testpoint_hook, look_at_order);
+	ck_assert_int_eq(
+		bh_task_enter(oom_write.hog, eat_for_ever, NULL, &report), -ECANCELED);
+	bhi_store_release(&bhi_testpoint_hook, NULL);
+	ck_assert_int_eq(report.reason, BH_KILLED_OOM);
+	ck_assert_uint_gt(report.bytes, 15 * MIB);
+	ck_assert_uint_eq(oom_write.nr_kills, 3);
+	ck_assert_uint_eq(oom_write.nr_too_early, 0);
+	ck_assert_uint_eq(support_stat(group).local.oom_kill, 3);
+	/* The lock is held all the time. */
+	ck_assert_uint_eq(bhi_load(&oom_write.nr_written), 0);
+	bhi_store_release(&oom_write.go_on, 1);
+	for (int i = 0; i < NR_WRITERS; i++) {
+		ck_assert_int_eq(support_enter_end(&entries[i]), i < 2 ? -ECANCELED : 0);
+		ck_assert_int_eq(entries[i].report.value, i >= 2);
+		ck_assert_uint_eq(entries[i].report.nr_leaked_locks, 0);
+		bh_task_put(oom_write.writers[i]);
+	}
+	ck_assert_int_eq(entries[0].report.victim_state, BH_VICTIM_HOLDING);
+	ck_assert_int_eq(entries[1].report.victim_state, BH_VICTIM_BLOCKED);
+	/* All but the one that was unwound from its wait. */
+	ck_assert_uint_eq(oom_write.nr_written, NR_WRITERS - 1);
+	bh_task_put(oom_write.hog);
 	bh_group_put(group);
 	support_end();
 }
@@ -475,6 +579,8 @@ static void add(TCase *tcase)
 	tcase_add_test(
 		tcase, a_pagefault_in_a_hold_section_kills_when_the_last_section_ends);
 	tcase_add_loop_test(tcase, hold_sections_do_not_add_up_past_the_limit, 0, 2);
+	tcase_add_loop_test(tcase,
+		t4_small_victims_are_done_with_before_the_next_until_the_hog_dies, 0, 2);
 	tcase_add_test(tcase, t7_the_zone_is_short_before_a_group_is);
 	tcase_add_loop_test(tcase,
 		t9_a_dying_task_takes_no_more_than_its_overdraft_past_the_limit, 0, 2);
