@@ -156,9 +156,9 @@ static enum bhi_exit run_one(const struct bhi_options *options)
 	if (!scenario || read_era(options, &wanted))
 		return BHI_EXIT_USAGE;
 	if ((svg || trace) && wanted == BHI_LAB_ERAS)
-		return complain(
-			svg ? "--svg" : "--trace", "one run at a time: say --era, and "
-						   "'bulkhead help lab' lists them");
+		return complain(svg ? "--svg" : "--trace",
+			"one run at a time: say --era, and "
+			"'bulkhead help lab' lists them");
 	if (open_output(&out, options))
 		return BHI_EXIT_USAGE;
 	if (!options->json)
@@ -250,6 +250,7 @@ static enum bhi_exit search_one_era(
 	struct bhi_out *out, struct bhi_lab_search *search, bool json, bool *ret_found)
 {
 	struct bhi_lab_search_result result;
+	enum bhi_exit status;
 	int r;
 
 	r = bhi_lab_search_run(search, &result);
@@ -263,11 +264,12 @@ static enum bhi_exit search_one_era(
 	if (result.first_failure == UINT64_MAX)
 		return BHI_EXIT_CLEAN;
 	*ret_found = true;
-	/* Old rules lock up, and are known to. */
-	if (search->era != BHI_LAB_BULKHEAD)
+	/* Old rules lock up, and are known to: a look at one is asked for. */
+	if (search->era != BHI_LAB_BULKHEAD && search->nr_seeds > 1)
 		return BHI_EXIT_CLEAN;
 	(void)bhi_out_flush(out);
-	return show_failure(search, result.first_failure, json);
+	status = show_failure(search, result.first_failure, json);
+	return search->era == BHI_LAB_BULKHEAD ? status : BHI_EXIT_CLEAN;
 }
 
 static int read_search(const struct bhi_options *options, struct bhi_lab_search *search)
@@ -316,10 +318,9 @@ static enum bhi_exit run_explore(const struct bhi_options *options)
 	}
 	if (options->json)
 		bhi_lab_json_end(&out, !status);
-	else if (found && !status)
-		bhi_outf(&out,
-			"\nWhat these rules do to a program of your own: 'bulkhead "
-			"lab FILE.lab'\n");
+	else if (found && !status && search.nr_seeds > 1)
+		bhi_outf(&out, "\nTo see one of them, made small: --era ERA --seed N "
+			       "--seeds 1\n");
 	return bhi_finish(&out) ? BHI_EXIT_FAILED : status;
 }
 
