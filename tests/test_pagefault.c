@@ -5,6 +5,7 @@
  * backends, by reading and by writing.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -461,6 +462,14 @@ START_TEST(a_task_whose_page_the_kernel_refuses_for_good_ends)
 	bhi_failpoint_disarm();
 	ck_assert_int_eq(report.reason, BH_KILLED_OOM);
 	ck_assert_int_eq(killed(neighbour), BH_NOT_KILLED);
+	/* mprotect was refused to the reaper as well: such pages stay until the end. */
+	ck_assert_uint_eq(support_usage(group), NEIGHBOUR + stat_of(asker).bytes);
+	ck_assert_uint_eq(stat_of(asker).bytes, has_uffd() ? 0 : 64 * KIB);
+	bh_task_put(asker);
+	asker = NULL;
+	/* The reaper may still have it. */
+	while (bhi_tasks_count() > 1)
+		sched_yield();
 	ck_assert_uint_eq(support_usage(group), NEIGHBOUR);
 	end_group();
 }
