@@ -504,7 +504,6 @@ START_TEST(dropping_a_group_takes_the_slabs_of_living_and_dead_threads)
 }
 END_TEST
 
-#if BH_DEBUG
 /* The one thread that stops at one point, once. */
 static struct {
 	enum bhi_testpoint point;
@@ -817,7 +816,6 @@ START_TEST(heaps_of_an_ending_thread_may_go_before_it_has_ended)
 	end();
 }
 END_TEST
-#endif
 
 /* From here on: threads at full speed. */
 
@@ -1146,7 +1144,6 @@ static void add(TCase *tcase)
 		tcase, a_slab_of_a_deleted_group_freed_on_two_sides_goes_with_time);
 	tcase_add_test(
 		tcase, dropping_a_group_takes_the_slabs_of_living_and_dead_threads);
-#if BH_DEBUG
 	tcase_add_test(tcase, a_thread_ends_only_after_frees_that_rely_on_its_heap);
 	tcase_add_test(tcase, a_slab_on_its_way_back_does_not_keep_its_cache);
 	tcase_add_test(tcase, a_slab_may_be_adopted_between_the_look_and_the_lock);
@@ -1157,7 +1154,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_group_is_deleted_before_or_after_an_object_of_it_grows);
 	tcase_add_test(tcase, a_heap_that_a_thread_looks_at_is_not_dropped_under_it);
 	tcase_add_test(tcase, heaps_of_an_ending_thread_may_go_before_it_has_ended);
-#endif
 	tcase_add_test(tcase, producers_and_consumers_leave_nothing_behind);
 	tcase_add_test(tcase, producers_and_consumers_get_by_without_membarrier);
 	tcase_add_test(tcase, threads_end_while_others_free_their_objects);

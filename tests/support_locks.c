@@ -65,7 +65,6 @@ void support_await_reaped(const struct bh_task *task)
 	support_await(&task->skip, 1);
 }
 
-#if BH_DEBUG
 static struct {
 	/* atomic */
 	struct bh_task *task;
@@ -99,4 +98,3 @@ void support_go_on(void)
 {
 	bhi_store_release(&stop.go_on, 1);
 }
-#endif

@@ -31,7 +31,7 @@ void support_await_asleep(const struct bh_task *task);
 void support_await_reaped(const struct bh_task *task);
 
 /*
- * Forced interleaving, debug builds only: hold @task when it has woken from the wait for
+ * Forced interleaving: hold @task when it has woken from the wait for
  * a lock, and has not looked at the lock yet; await that; let it go on.
  */
 void support_stop_when_woken(struct bh_task *task);

@@ -383,7 +383,6 @@ START_TEST(a_wait_says_that_the_last_holder_of_the_mutex_died)
 }
 END_TEST
 
-#if BH_DEBUG
 START_TEST(a_signal_to_a_waiter_that_the_kill_has_woken_is_passed_on)
 {
 	struct support_visit first, next;
@@ -424,18 +423,6 @@ START_TEST(a_waiter_reaped_when_it_was_signalled_passes_it_on)
 }
 END_TEST
 
-static void add_interleavings(TCase *tcase)
-{
-	tcase_add_test(tcase, a_signal_to_a_waiter_that_the_kill_has_woken_is_passed_on);
-	tcase_add_test(tcase, a_waiter_reaped_when_it_was_signalled_passes_it_on);
-}
-#else
-static void add_interleavings(TCase *tcase)
-{
-	(void)tcase;
-}
-#endif
-
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, calls_that_need_not_wait_return_what_they_promise);
@@ -454,7 +441,8 @@ static void add_tests(TCase *tcase)
 		a_killed_waiter_in_another_hold_section_is_told_and_unwinds_at_its_end);
 	tcase_add_test(tcase, waiting_gives_up_the_hold_section_so_a_waiter_is_reaped);
 	tcase_add_test(tcase, a_wait_says_that_the_last_holder_of_the_mutex_died);
-	add_interleavings(tcase);
+	tcase_add_test(tcase, a_signal_to_a_waiter_that_the_kill_has_woken_is_passed_on);
+	tcase_add_test(tcase, a_waiter_reaped_when_it_was_signalled_passes_it_on);
 }
 
 int main(void)

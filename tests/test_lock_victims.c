@@ -209,7 +209,6 @@ START_TEST(a_holder_is_given_up_after_ten_tries_and_the_next_victim_is_chosen)
 }
 END_TEST
 
-#if BH_DEBUG
 static struct {
 	struct bh_task *task;
 	/* atomic */
@@ -273,25 +272,14 @@ START_TEST(a_victim_that_gives_its_memory_back_itself_is_done_when_it_has)
 }
 END_TEST
 
-static void add_interleavings(TCase *tcase)
-{
-	tcase_add_test(
-		tcase, a_victim_that_gives_its_memory_back_itself_is_done_when_it_has);
-}
-#else
-static void add_interleavings(TCase *tcase)
-{
-	(void)tcase;
-}
-#endif
-
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, a_waiter_that_holds_nothing_is_reaped_while_it_waits);
 	tcase_add_test(tcase, a_holder_gets_the_memory_of_the_victim_that_waits_for_it);
 	tcase_add_test(tcase,
 		a_holder_is_given_up_after_ten_tries_and_the_next_victim_is_chosen);
-	add_interleavings(tcase);
+	tcase_add_test(
+		tcase, a_victim_that_gives_its_memory_back_itself_is_done_when_it_has);
 }
 
 int main(void)

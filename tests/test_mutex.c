@@ -405,7 +405,6 @@ START_TEST(a_task_that_ends_with_mutexes_held_is_reported_with_the_place)
 }
 END_TEST
 
-#if BH_DEBUG
 START_TEST(a_waiter_reaped_when_it_was_woken_wakes_the_next)
 {
 	struct support_visit first, next;
@@ -454,18 +453,6 @@ START_TEST(a_waiter_killed_by_chance_as_it_is_woken_wakes_the_next)
 }
 END_TEST
 
-static void add_interleavings(TCase *tcase)
-{
-	tcase_add_test(tcase, a_waiter_reaped_when_it_was_woken_wakes_the_next);
-	tcase_add_test(tcase, a_waiter_killed_by_chance_as_it_is_woken_wakes_the_next);
-}
-#else
-static void add_interleavings(TCase *tcase)
-{
-	(void)tcase;
-}
-#endif
-
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, each_mutex_call_returns_what_the_table_says);
@@ -481,7 +468,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends);
 	tcase_add_test(
 		tcase, a_task_that_ends_with_mutexes_held_is_reported_with_the_place);
-	add_interleavings(tcase);
+	tcase_add_test(tcase, a_waiter_reaped_when_it_was_woken_wakes_the_next);
+	tcase_add_test(tcase, a_waiter_killed_by_chance_as_it_is_woken_wakes_the_next);
 }
 
 int main(void)

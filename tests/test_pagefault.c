@@ -475,7 +475,6 @@ START_TEST(a_task_whose_page_the_kernel_refuses_for_good_ends)
 }
 END_TEST
 
-#if BH_DEBUG
 /* The reaper comes after the charge and before the page. */
 static void kill_at_fault(enum bhi_testpoint point)
 {
@@ -501,19 +500,6 @@ START_TEST(a_page_that_comes_after_the_reaper_is_not_populated_and_not_charged)
 	end_group();
 }
 END_TEST
-
-static void add_interleavings(TCase *tcase)
-{
-	tcase_add_loop_test(tcase,
-		a_page_that_comes_after_the_reaper_is_not_populated_and_not_charged, 0,
-		NR_WAYS);
-}
-#else
-static void add_interleavings(TCase *tcase)
-{
-	(void)tcase;
-}
-#endif
 
 static void add(TCase *tcase)
 {
@@ -542,7 +528,9 @@ static void add(TCase *tcase)
 		0, NR_WAYS);
 	tcase_add_loop_test(
 		tcase, a_task_whose_page_the_kernel_refuses_for_good_ends, 0, NR_WAYS);
-	add_interleavings(tcase);
+	tcase_add_loop_test(tcase,
+		a_page_that_comes_after_the_reaper_is_not_populated_and_not_charged, 0,
+		NR_WAYS);
 }
 
 int main(void)

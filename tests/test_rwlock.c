@@ -442,7 +442,6 @@ START_TEST(a_waiter_that_holds_nothing_is_reaped_while_it_waits_to_read)
 }
 END_TEST
 
-#if BH_DEBUG
 static void reap_the_woken(int (*next_wants)(void *arg))
 {
 	struct support_visit first, next;
@@ -499,18 +498,6 @@ START_TEST(a_writer_killed_by_chance_as_it_is_woken_wakes_the_next)
 }
 END_TEST
 
-static void add_interleavings(TCase *tcase)
-{
-	tcase_add_test(tcase, a_writer_reaped_when_it_was_woken_wakes_the_next);
-	tcase_add_test(tcase, a_writer_killed_by_chance_as_it_is_woken_wakes_the_next);
-}
-#else
-static void add_interleavings(TCase *tcase)
-{
-	(void)tcase;
-}
-#endif
-
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, as_many_rwlocks_as_promised_can_be_held_at_a_time);
@@ -530,7 +517,8 @@ static void add_tests(TCase *tcase)
 		tcase, a_task_that_ends_with_rwlocks_held_is_reported_with_the_place);
 	tcase_add_test(
 		tcase, a_waiter_that_holds_nothing_is_reaped_while_it_waits_to_read);
-	add_interleavings(tcase);
+	tcase_add_test(tcase, a_writer_reaped_when_it_was_woken_wakes_the_next);
+	tcase_add_test(tcase, a_writer_killed_by_chance_as_it_is_woken_wakes_the_next);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Killers, the reaper and the thread inside a task, held at the places where one could
- * meet another in the wrong order. Debug builds only: there are the places.
+ * meet another in the wrong order.
  */
 #include <errno.h>
 #include <sched.h>
@@ -12,8 +12,6 @@
 #include "oom/reaper.h"
 #include "support.h"
 #include "support_task.h"
-
-#if BH_DEBUG
 
 #define SIZE (4 * MIB)
 
@@ -513,11 +511,9 @@ START_TEST(a_copy_that_nobody_gets_is_freed)
 	ck_assert_uint_eq(victim.reached, 0);
 }
 END_TEST
-#endif
 
 static void add(TCase *tcase)
 {
-#if BH_DEBUG
 	tcase_add_loop_test(
 		tcase, a_task_that_ends_while_it_is_reaped_waits_for_the_reaper, 0, 2);
 	tcase_add_test(tcase, a_task_that_was_unwound_first_is_left_alone_by_the_reaper);
@@ -536,9 +532,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_task_is_killed_and_queued_at_most_once);
 	tcase_add_test(tcase, a_dump_that_begins_during_the_reap_comes_too_late);
 	tcase_add_test(tcase, a_copy_that_nobody_gets_is_freed);
-#else
-	(void)tcase;
-#endif
 }
 
 int main(void)
