@@ -8,57 +8,14 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "base/testpoint.h"
 #include "oom/reaper.h"
 #include "support.h"
+#include "support_stop.h"
 #include "support_task.h"
 
 #define SIZE (4 * MIB)
 
-/* Who passes the point is held: the threads that are inside a task, or the others. */
-enum who {
-	INSIDE,
-	OUTSIDE
-};
-
-static struct {
-	/* immutable while the hook is set */
-	enum bhi_testpoint point;
-	enum who who;
-	/* atomic */
-	uint32_t armed, stopped, go_on;
-} stop;
-
-static void stop_once(enum bhi_testpoint point)
-{
-	if (point != stop.point || (bhi_task_current ? INSIDE : OUTSIDE) != stop.who ||
-		!bhi_exchange(&stop.armed, 0))
-		return;
-	bhi_store_release(&stop.stopped, 1);
-	support_await(&stop.go_on, 1);
-}
-
-/* The next one to pass @point is held there until go_on(). */
-static void stop_at(enum bhi_testpoint point, enum who who)
-{
-	bhi_store_release(&bhi_testpoint_hook, NULL);
-	stop.point = point;
-	stop.who = who;
-	bhi_store(&stop.stopped, 0);
-	bhi_store(&stop.go_on, 0);
-	bhi_store_release(&stop.armed, 1);
-	bhi_store_release(&bhi_testpoint_hook, stop_once);
-}
-
-static void await_stopped(void)
-{
-	support_await(&stop.stopped, 1);
-}
-
-static void go_on(void)
-{
-	bhi_store_release(&stop.go_on, 1);
-}
+static struct support_stop stop;
 
 /* A task that has filled a map and then does @fn, step by step. */
 struct victim {
@@ -82,7 +39,7 @@ static void victim_begin(struct victim *victim, int (*fn)(void *arg))
 static void victim_end(struct victim *victim, int expected)
 {
 	ck_assert_int_eq(support_enter_end(&victim->entry), expected);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	support_await_refs(victim->task, 1);
 	bh_task_put(victim->task);
 	ck_assert_uint_eq(support_private_rss(), 0);
@@ -124,16 +81,16 @@ START_TEST(a_task_that_ends_while_it_is_reaped_waits_for_the_reaper)
 
 	victim_begin(&victim, fill_and_unwind);
 	support_await(&victim.ready, 1);
-	stop_at(points[_i], OUTSIDE);
+	support_stop_at(&stop, points[_i], SUPPORT_OUTSIDE);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
-	await_stopped();
+	support_stop_await(&stop);
 	bhi_store_release(&victim.go_on, 1);
 	/* It has unwound, and sleeps until all is back. */
 	while (bhi_load(&victim.task->in_call) || bhi_load(&victim.task->nr_defers))
 		sched_yield();
 	ck_assert_uint_eq(bhi_load(&victim.task->region.end), BHI_REGION_TAKEN);
 	ck_assert_uint_eq(support_task_stat(victim.task).is_inside, 1);
-	go_on();
+	support_stop_go_on(&stop);
 	support_await_reaped(victim.task);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.entry.report.reaped, SIZE);
@@ -151,20 +108,20 @@ START_TEST(a_task_that_was_unwound_first_is_left_alone_by_the_reaper)
 	victim_begin(&victim, fill_and_unwind);
 	support_await(&victim.ready, 1);
 	/* The reason is set, the reaper does not know yet. */
-	stop_at(BHI_TP_KILLED, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_KILLED, SUPPORT_OUTSIDE);
 	killer = support_thread(kill_in_thread, victim.task);
-	await_stopped();
+	support_stop_await(&stop);
 	bhi_store_release(&victim.go_on, 1);
 	ck_assert_int_eq(support_enter_end(&victim.entry), -ECANCELED);
 	ck_assert_uint_eq(support_private_rss(), 0);
 	ck_assert_uint_eq(support_task_stat(victim.task).is_reaped, 1);
 	bhi_reaper_stat(&stat);
 	ck_assert_uint_eq(stat.nr_reaped, 0);
-	go_on();
+	support_stop_go_on(&stop);
 	support_join(killer);
 	support_await_refs(victim.task, 1);
 	ck_assert_uint_eq(victim.entry.report.reaped, SIZE);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	bh_task_put(victim.task);
 	ck_assert_uint_eq(support_usage(victim.group), 0);
 	bh_group_put(victim.group);
@@ -182,17 +139,17 @@ START_TEST(a_task_that_is_put_while_it_is_killed_stays_until_the_reaper_is_done)
 	support_start_tasks(TASK_ZONE, 0);
 	group = support_group(NULL, "group");
 	task = support_idle_task(group, "idle", 0, SIZE);
-	stop_at(BHI_TP_REAP, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_REAP, SUPPORT_OUTSIDE);
 	killer = support_thread(kill_in_thread, task);
-	await_stopped();
+	support_stop_await(&stop);
 	support_join(killer);
 	/* The reaper's reference is the last. */
 	bh_task_put(task);
 	ck_assert_uint_eq(bhi_tasks_count(), 1);
-	go_on();
+	support_stop_go_on(&stop);
 	while (bhi_tasks_count())
 		sched_yield();
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	ck_assert_uint_eq(support_private_rss(), 0);
 	ck_assert_uint_eq(support_usage(group), 0);
 	bh_group_put(group);
@@ -208,13 +165,13 @@ START_TEST(a_kill_between_the_return_and_the_leaving_is_reported)
 
 	victim_begin(&victim, fill_and_return);
 	support_await(&victim.ready, 1);
-	stop_at(BHI_TP_LEAVING, INSIDE);
+	support_stop_at(&stop, BHI_TP_LEAVING, SUPPORT_INSIDE);
 	bhi_store_release(&victim.go_on, 1);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
 	if (_i)
 		support_await_reaped(victim.task);
-	go_on();
+	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_int_eq(victim.entry.report.value, 9);
 	ck_assert_int_eq(victim.entry.report.reason, BH_KILLED_CALLER);
@@ -231,9 +188,9 @@ START_TEST(a_kill_just_after_the_leaving_met_an_idle_task)
 
 	victim_begin(&victim, fill_and_return);
 	support_await(&victim.ready, 1);
-	stop_at(BHI_TP_LEFT, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_LEFT, SUPPORT_OUTSIDE);
 	bhi_store_release(&victim.go_on, 1);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
 	support_await_reaped(victim.task);
 	ck_assert_int_eq(
@@ -241,7 +198,7 @@ START_TEST(a_kill_just_after_the_leaving_met_an_idle_task)
 	ck_assert_int_eq(report.victim_state, BH_VICTIM_IDLE);
 	ck_assert_uint_eq(report.reaped, SIZE);
 	ck_assert_uint_eq(report.kill_to_unwound_ns, 0);
-	go_on();
+	support_stop_go_on(&stop);
 	victim_end(&victim, 0);
 	ck_assert_int_eq(victim.entry.report.value, 9);
 	ck_assert_int_eq(victim.entry.report.reason, BH_NOT_KILLED);
@@ -257,15 +214,15 @@ START_TEST(an_enter_while_the_reason_is_set_does_not_run_fn)
 
 	support_start_tasks(TASK_ZONE, 0);
 	task = support_idle_task(NULL, "idle", 0, SIZE);
-	stop_at(BHI_TP_KILLED, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_KILLED, SUPPORT_OUTSIDE);
 	killer = support_thread(kill_in_thread, task);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_enter(task, fill_and_return, NULL, &report), -ECANCELED);
 	ck_assert_uint_eq(report.reaped, SIZE);
 	ck_assert_int_eq(report.victim_state, BH_VICTIM_IDLE);
-	go_on();
+	support_stop_go_on(&stop);
 	support_join(killer);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	support_await_refs(task, 1);
 	bh_task_put(task);
 	support_end();
@@ -293,13 +250,13 @@ START_TEST(a_pagefault_that_the_reaper_overtakes_populates_nothing)
 
 	victim_begin(&victim, touch_new);
 	support_await(&victim.ready, 1);
-	stop_at(BHI_TP_FAULT, INSIDE);
+	support_stop_at(&stop, BHI_TP_FAULT, SUPPORT_INSIDE);
 	bhi_store_release(&victim.go_on, 1);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
 	support_await_reaped(victim.task);
 	ck_assert_uint_eq(support_private_rss(), 0);
-	go_on();
+	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.reached, 0);
 	ck_assert_int_eq(victim.entry.report.victim_state, BH_VICTIM_IN_PAGEFAULT);
@@ -349,16 +306,22 @@ START_TEST(what_begins_after_the_claim_is_refused)
 {
 	int (*const fns[])(void *) = {
 		touch_when_claimed, hold_when_claimed, alloc_when_claimed};
+	static struct support_stop refused;
 	struct victim victim;
 
 	victim_begin(&victim, fns[_i]);
 	support_await(&victim.ready, 1);
-	stop_at(BHI_TP_CLAIM, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_CLAIM, SUPPORT_OUTSIDE);
+	support_watch(&refused, BHI_TP_LEAVING, SUPPORT_INSIDE);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
-	await_stopped();
+	support_stop_await(&stop);
 	bhi_store_release(&victim.go_on, 1);
 	/* It unwinds without the reaper, and waits for it. */
-	go_on();
+	support_stop_await(&refused);
+	ck_assert_uint_eq(bhi_load(&victim.reached), 0);
+	ck_assert_uint_eq(bhi_load(&victim.task->region.unstable), 1);
+	ck_assert_uint_eq(bhi_load(&victim.task->region.end), BHI_REGION_TAKEN);
+	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.reached, 0);
 	ck_assert_uint_eq(victim.entry.report.reaped, SIZE);
@@ -391,15 +354,15 @@ START_TEST(the_reaper_backs_off_from_a_hold_section_in_which_pages_are_populated
 
 	victim_begin(&victim, hold_and_touch);
 	support_await(&victim.ready, 1);
-	stop_at(BHI_TP_CLAIM, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_CLAIM, SUPPORT_OUTSIDE);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
-	await_stopped();
+	support_stop_await(&stop);
 	/* It meets unstable and waits for the reaper to see its hold. */
 	bhi_store_release(&victim.go_on, 1);
 	while (!bhi_load(&victim.task->in_fault))
 		sched_yield();
 	ck_assert_uint_eq(bhi_load(&victim.reached), 0);
-	go_on();
+	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.reached, 1);
 	ck_assert_uint_eq(victim.entry.report.reaped, SIZE + MIB);
@@ -414,15 +377,15 @@ START_TEST(a_victim_that_is_killed_while_another_is_reaped_is_not_lost)
 	support_start_tasks(TASK_ZONE, 0);
 	first = support_idle_task(NULL, "first", 0, SIZE);
 	second = support_idle_task(NULL, "second", 0, SIZE);
-	stop_at(_i ? BHI_TP_ZAPPED : BHI_TP_REAP, OUTSIDE);
+	support_stop_at(&stop, _i ? BHI_TP_ZAPPED : BHI_TP_REAP, SUPPORT_OUTSIDE);
 	ck_assert_int_eq(bh_task_kill(first), 0);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_kill(second), 0);
 	ck_assert_uint_eq(support_task_stat(second).bytes, SIZE);
-	go_on();
+	support_stop_go_on(&stop);
 	support_await_reaped(first);
 	support_await_reaped(second);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	ck_assert_uint_eq(support_private_rss(), 0);
 	bh_task_put(first);
 	bh_task_put(second);
@@ -445,16 +408,16 @@ START_TEST(a_task_is_killed_and_queued_at_most_once)
 
 	support_start_tasks(TASK_ZONE, 0);
 	task = support_idle_task(NULL, "twice", 0, SIZE);
-	stop_at(BHI_TP_KILLED, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_KILLED, SUPPORT_OUTSIDE);
 	first = support_thread(kill_in_thread, task);
-	await_stopped();
+	support_stop_await(&stop);
 	second = support_thread(kill_again, task);
 	support_join(second);
-	go_on();
+	support_stop_go_on(&stop);
 	support_join(first);
 	support_await_reaped(task);
 	support_await_refs(task, 1);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	bhi_reaper_stat(&stat);
 	ck_assert_uint_eq(stat.nr_reaped, 1);
 	bh_task_put(task);
@@ -469,13 +432,13 @@ START_TEST(a_dump_that_begins_during_the_reap_comes_too_late)
 
 	support_start_tasks(TASK_ZONE, 0);
 	task = support_idle_task(NULL, "dumped", 0, SIZE);
-	stop_at(BHI_TP_REAP, OUTSIDE);
+	support_stop_at(&stop, BHI_TP_REAP, SUPPORT_OUTSIDE);
 	ck_assert_int_eq(bh_task_kill(task), 0);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_dump_begin(task), -ESRCH);
-	go_on();
+	support_stop_go_on(&stop);
 	support_await_reaped(task);
-	bhi_store_release(&bhi_testpoint_hook, NULL);
+	support_stops_clear();
 	ck_assert_uint_eq(support_private_rss(), 0);
 	bh_task_put(task);
 	support_end();
@@ -502,11 +465,11 @@ START_TEST(a_copy_that_nobody_gets_is_freed)
 	support_start_tasks(TASK_ZONE, 1000);
 	victim.group = support_group(NULL, "group");
 	victim.task = support_task(victim.group, "victim", 0);
-	stop_at(BHI_TP_FIND_HEAP, INSIDE);
+	support_stop_at(&stop, BHI_TP_FIND_HEAP, SUPPORT_INSIDE);
 	support_enter(&victim.entry, victim.task, export_some, &victim);
-	await_stopped();
+	support_stop_await(&stop);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
-	go_on();
+	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.reached, 0);
 }
