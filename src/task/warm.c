@@ -81,7 +81,10 @@ bool bhi_warm_put(struct bh_task *task)
 		return false;
 	}
 	bhi_counter_uncharge_below_root(&task->group->counter, (int64_t)region->bytes);
-	bhi_region_init(region);
+	/* Whoever walks the list may still look at it. */
+	bhi_store(&region->spans, BHI_NO_AREA);
+	bhi_store(&region->nr_areas, 0);
+	bhi_store(&region->bytes, 0);
 	return true;
 }
 
