@@ -60,6 +60,14 @@ void support_await_asleep(const struct bh_task *task)
 		sched_yield();
 }
 
+void support_await_inside_asleep(const struct bh_task *task)
+{
+	uint32_t thread;
+
+	while (!(thread = bhi_load(&task->inside)) || !is_asleep(thread))
+		sched_yield();
+}
+
 void support_await_reaped(const struct bh_task *task)
 {
 	support_await(&task->skip, 1);

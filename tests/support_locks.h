@@ -27,6 +27,9 @@ int support_visit_end(struct support_visit *visit);
 /* The task sleeps: it waits for a lock, and no wake-up is on its way. */
 void support_await_asleep(const struct bh_task *task);
 
+/* The thread inside the task, or about to leave it, sleeps, for whatever. */
+void support_await_inside_asleep(const struct bh_task *task);
+
 /* The killed task is reaped, or the reaper has given it up. */
 void support_await_reaped(const struct bh_task *task);
 

@@ -28,7 +28,16 @@ enum bhi_testpoint {
 	BHI_TP_LEFT,   /* enter.c: nobody is inside any more, the reference not yet put */
 	BHI_TP_KILLED, /* kill.c: the reason is set, the reaper not yet told */
 	BHI_TP_WOKEN, /* holder.c: a waiter has seen whether it is killed, not the lock */
-	BHI_TP_TASK_NEW, /* task.c: its memory is taken, nothing in it yet */
+	BHI_TP_TASK_NEW,  /* task.c: its memory is taken, nothing in it yet */
+	BHI_TP_UNCLAIMED, /* kill.c: it was seen that nobody kills the task */
+	BHI_TP_DELIVER,   /* kill.c: the kill is claimed, the reason not yet set */
+	BHI_TP_ENTERED,   /* enter.c: inside is set, a kill not yet looked for */
+	BHI_TP_UNKILLED,  /* enter.c: no kill was seen at the end, inside is still set */
+	BHI_TP_BACK_OFF,  /* end.c: the reaper met a guard, the region is still taken */
+	BHI_TP_ENDING,    /* task.c: no references are left, the task is on the list */
+	BHI_TP_KEEP_WARM, /* warm.c: an area is zeroed, not yet on the list */
+	BHI_TP_GUARD, /* region.c: a guard is up, unstable not yet looked at; only where
+			 that needs a fence, the other way is a fast path */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

@@ -102,6 +102,7 @@ bool bhi_task_try_reap(struct bh_task *task)
 	 * round. */
 	if (__atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST) ||
 		!bhi_region_try_claim(region)) {
+		bhi_testpoint(BHI_TP_BACK_OFF);
 		bhi_store_release(&region->end, BHI_REGION_LIVE);
 		bhi_sys_futex_wake(&region->end, INT_MAX);
 		return false;

@@ -119,6 +119,7 @@ int bhi_task_enter(
 	if (bhi_task_current || !take_inside(task, self))
 		return -EBUSY;
 	bhi_task_get(task);
+	bhi_testpoint(BHI_TP_ENTERED);
 	r = bhi_task_killed_for_sure(task) ? 0 : bhi_signal_thread_init();
 	if (!bhi_task_killed(task) && !r) {
 		was_run = true;
@@ -127,6 +128,8 @@ int bhi_task_enter(
 	}
 	if (!r && bhi_task_killed_for_sure(task))
 		r = leave_killed(task, was_run, ret);
+	else
+		bhi_testpoint(BHI_TP_UNKILLED);
 	run_defers(task);
 	bhi_store_release(&task->inside, 0);
 	bhi_testpoint(BHI_TP_LEFT);

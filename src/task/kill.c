@@ -27,7 +27,10 @@ bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *caus
 {
 	struct bhi_kill *kill = &task->kill;
 
-	if (bhi_load(&kill->claimed) || bhi_exchange(&kill->claimed, 1))
+	if (bhi_load(&kill->claimed))
+		return false;
+	bhi_testpoint(BHI_TP_UNCLAIMED);
+	if (bhi_exchange(&kill->claimed, 1))
 		return false;
 	kill->state = state_of(task);
 	kill->time_ns = bhi_sys_now_ns();
@@ -38,6 +41,7 @@ bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *caus
 
 void bhi_task_deliver_kill(struct bh_task *task)
 {
+	bhi_testpoint(BHI_TP_DELIVER);
 	/* pairs with the acquire in bhi_task_killed() */
 	__atomic_store_n(&task->killed, task->kill.cause.reason, __ATOMIC_SEQ_CST);
 	bhi_testpoint(BHI_TP_KILLED);

@@ -20,6 +20,12 @@ void bhi_region_init(struct bhi_region *region)
 	bhi_store(&region->peak, 0);
 }
 
+void bhi_region_full_fence(void)
+{
+	bhi_fence();
+	bhi_testpoint(BHI_TP_GUARD);
+}
+
 bool bhi_region_enter(struct bhi_region *region)
 {
 	for (;;) {

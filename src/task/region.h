@@ -57,11 +57,14 @@ enum bhi_region_end {
 /* Context: any. */
 void bhi_region_init(struct bhi_region *region);
 
-/* Full fence where there is no membarrier. Context: signal-safe. */
+/* Where there is no membarrier. Context: signal-safe. */
+BHI_COLD void bhi_region_full_fence(void);
+
+/* Between a guard and the look at unstable. Context: signal-safe. */
 static inline void bhi_region_fence(void)
 {
 	if (bhi_unlikely(bhi_thread_fenced))
-		bhi_fence();
+		bhi_region_full_fence();
 	else
 		bhi_compiler_fence();
 }

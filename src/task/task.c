@@ -58,6 +58,7 @@ void bhi_task_put(struct bh_task *task)
 
 	if (bhi_sub_return(&task->refs, 1))
 		return;
+	bhi_testpoint(BHI_TP_ENDING);
 	/* On the list until its memory is back: nobody else is to be killed instead. */
 	bhi_task_end(task);
 	bhi_overdraft_end(task);

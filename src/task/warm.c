@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/testpoint.h"
+
 static struct {
 	/* protected by .lock */
 	struct bhi_lock lock;
@@ -68,6 +70,7 @@ bool bhi_warm_put(struct bh_task *task)
 	number = region->spans;
 	zero(number);
 	disown(number);
+	bhi_testpoint(BHI_TP_KEEP_WARM);
 	bhi_lock_acquire(&state.lock);
 	if (state.nr < BHI_WARM_AREAS) {
 		state.areas[state.nr] = number;
