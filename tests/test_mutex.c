@@ -5,6 +5,7 @@
 #include "base/policy.h"
 #include "support.h"
 #include "support_locks.h"
+#include "support_stop.h"
 
 #define ZONE (64 * MIB)
 
@@ -453,6 +454,73 @@ START_TEST(a_waiter_killed_by_chance_as_it_is_woken_wakes_the_next)
 }
 END_TEST
 
+static int come_for_it(void *arg)
+{
+	int r = *(int *)arg % 2 ? bh_mutex_trylock(&mutex) : bh_mutex_lock(&mutex);
+
+	*(int *)arg = -1;
+	return r;
+}
+
+static struct support_stop stop;
+
+START_TEST(a_task_killed_as_it_comes_for_the_mutex_leaves_without_it)
+{
+	struct support_visit visit;
+	int way = _i;
+
+	support_start(ZONE);
+	support_stop_at(&stop, BHI_TP_LOCK, SUPPORT_INSIDE);
+	support_visit(&visit, "victim", 0, come_for_it, &way);
+	support_stop_await(&stop);
+	ck_assert_int_eq(bh_task_kill(visit.task), 0);
+	if (_i / 2)
+		support_await_reaped(visit.task);
+	support_stop_go_on(&stop);
+	ck_assert_int_eq(support_visit_end(&visit), -ECANCELED);
+	ck_assert_int_eq(way, _i);
+	ck_assert_uint_eq(visit.report.nr_leaked_locks, 0);
+	check_is_free();
+	support_end();
+}
+END_TEST
+
+static int lock_and_unlock_when_told(void *arg)
+{
+	uint32_t *step = arg;
+
+	ck_assert_int_eq(bh_mutex_lock(&mutex), 0);
+	bhi_store_release(step, 1);
+	support_await(step, 2);
+	(void)bh_mutex_unlock(&mutex);
+	*step = 3;
+	return 0;
+}
+
+START_TEST(a_holder_killed_as_it_has_unlocked_leaves_the_mutex_to_others)
+{
+	struct support_visit visit;
+	uint32_t step = 0;
+
+	support_start(ZONE);
+	support_visit(&visit, "victim", 0, lock_and_unlock_when_told, &step);
+	support_await(&step, 1);
+	support_stop_at(&stop, BHI_TP_LOCK, SUPPORT_INSIDE);
+	bhi_store_release(&step, 2);
+	support_stop_await(&stop);
+	ck_assert_int_eq(bh_task_kill(visit.task), 0);
+	support_await_reaped(visit.task);
+	ck_assert_int_eq(bh_mutex_lock(&mutex), 0);
+	support_stop_go_on(&stop);
+	ck_assert_int_eq(support_visit_end(&visit), -ECANCELED);
+	ck_assert_uint_eq(step, 2);
+	ck_assert_uint_eq(visit.report.nr_leaked_locks, 0);
+	ck_assert_int_eq(bh_mutex_unlock(&mutex), 0);
+	check_is_free();
+	support_end();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, each_mutex_call_returns_what_the_table_says);
@@ -470,6 +538,10 @@ static void add_tests(TCase *tcase)
 		tcase, a_task_that_ends_with_mutexes_held_is_reported_with_the_place);
 	tcase_add_test(tcase, a_waiter_reaped_when_it_was_woken_wakes_the_next);
 	tcase_add_test(tcase, a_waiter_killed_by_chance_as_it_is_woken_wakes_the_next);
+	tcase_add_loop_test(
+		tcase, a_task_killed_as_it_comes_for_the_mutex_leaves_without_it, 0, 4);
+	tcase_add_test(
+		tcase, a_holder_killed_as_it_has_unlocked_leaves_the_mutex_to_others);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include "base/policy.h"
 #include "support.h"
 #include "support_locks.h"
+#include "support_stop.h"
 
 #define ZONE (64 * MIB)
 
@@ -498,6 +499,61 @@ START_TEST(a_writer_killed_by_chance_as_it_is_woken_wakes_the_next)
 }
 END_TEST
 
+static int (*const ways_in[])(struct bh_rwlock *rwlock) = {
+	bh_rwlock_rdlock, bh_rwlock_wrlock, bh_rwlock_tryrdlock, bh_rwlock_trywrlock};
+
+static int come_for_it(void *arg)
+{
+	int r = ways_in[*(unsigned *)arg % 4](&rwlock);
+
+	*(unsigned *)arg = UINT32_MAX;
+	return r;
+}
+
+static struct support_stop stop;
+
+START_TEST(a_task_killed_as_it_comes_for_the_rwlock_leaves_without_it)
+{
+	unsigned way = (unsigned)_i;
+	struct support_visit visit;
+
+	support_start(ZONE);
+	support_stop_at(&stop, BHI_TP_LOCK, SUPPORT_INSIDE);
+	support_visit(&visit, "victim", 0, come_for_it, &way);
+	support_stop_await(&stop);
+	ck_assert_int_eq(bh_task_kill(visit.task), 0);
+	if (_i / 4)
+		support_await_reaped(visit.task);
+	support_stop_go_on(&stop);
+	ck_assert_int_eq(support_visit_end(&visit), -ECANCELED);
+	ck_assert_uint_eq(way, (unsigned)_i);
+	ck_assert_uint_eq(visit.report.nr_leaked_locks, 0);
+	check_is_free();
+	support_end();
+}
+END_TEST
+
+START_TEST(a_holder_killed_as_it_has_unlocked_leaves_the_rwlock_to_others)
+{
+	struct holder holder;
+
+	support_start(ZONE);
+	holder_start(&holder, ways_in[_i]);
+	support_stop_at(&stop, BHI_TP_LOCK, SUPPORT_INSIDE);
+	bhi_store_release(&holder.may_end, 1);
+	support_stop_await(&stop);
+	ck_assert_int_eq(bh_task_kill(holder.visit.task), 0);
+	support_await_reaped(holder.visit.task);
+	ck_assert_int_eq(bh_rwlock_wrlock(&rwlock), 0);
+	support_stop_go_on(&stop);
+	ck_assert_int_eq(support_visit_end(&holder.visit), -ECANCELED);
+	ck_assert_uint_eq(holder.visit.report.nr_leaked_locks, 0);
+	ck_assert_int_eq(bh_rwlock_unlock(&rwlock), 0);
+	check_is_free();
+	support_end();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, as_many_rwlocks_as_promised_can_be_held_at_a_time);
@@ -519,6 +575,10 @@ static void add_tests(TCase *tcase)
 		tcase, a_waiter_that_holds_nothing_is_reaped_while_it_waits_to_read);
 	tcase_add_test(tcase, a_writer_reaped_when_it_was_woken_wakes_the_next);
 	tcase_add_test(tcase, a_writer_killed_by_chance_as_it_is_woken_wakes_the_next);
+	tcase_add_loop_test(
+		tcase, a_task_killed_as_it_comes_for_the_rwlock_leaves_without_it, 0, 8);
+	tcase_add_loop_test(tcase,
+		a_holder_killed_as_it_has_unlocked_leaves_the_rwlock_to_others, 0, 2);
 }
 
 int main(void)
