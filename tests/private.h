@@ -19,13 +19,21 @@ static inline bool has_uffd(void)
 	return bh_features() & BH_FEATURE_UFFD;
 }
 
-/* Start with the @backend-th backend; userfaultfd only where the system allows it. */
+/* The test is about the @backend-th backend, 0 is userfaultfd: it is skipped where the
+ * system does not allow that. */
+static inline void need_backend(int backend)
+{
+	if (!backend && !support_has_uffd())
+		support_skip(SUPPORT_NO_UFFD);
+}
+
+/* Start with it. */
 static inline void start_private(int backend, uint64_t size)
 {
-	if (backend)
-		setenv("BULKHEAD_PAGEFAULT", "mprotect", 1);
+	need_backend(backend);
+	setenv("BULKHEAD_PAGEFAULT", backend ? "mprotect" : "uffd", 1);
 	support_start(size);
-	ck_assert(!backend || !has_uffd());
+	ck_assert_int_eq(has_uffd(), !backend);
 }
 
 static inline struct bh_task *task_in(struct bh_group *group, const char *name)

@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +49,64 @@ static int remove_one(
 	return remove(path);
 }
 
+bool support_has_uffd(void)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_SIGBUS};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	bool has = fd >= 0 && !ioctl(fd, UFFDIO_API, &api);
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+static const char *skipped_path(void)
+{
+	static char path[sizeof(state.base) + 16];
+
+	snprintf(path, sizeof(path), "%s/skipped", state.base);
+	return path;
+}
+
+/* A line for each test that was skipped: the runner is another process. */
+void support_skip(const char *reason)
+{
+	int fd = open(skipped_path(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_gt(dprintf(fd, "%s\n", reason), 0);
+	close(fd);
+	/* Which Check takes for the end of a test. */
+	exit(EXIT_SUCCESS);
+}
+
+/* How many tests were skipped; says so, and why the last one was. */
+static int report_skipped(void)
+{
+	FILE *file = fopen(skipped_path(), "re");
+	char reason[256] = "";
+	int nr = 0;
+
+	if (!file)
+		return 0;
+	while (fgets(reason, sizeof(reason), file))
+		nr++;
+	fclose(file);
+	printf("%s: %d tests skipped: %s", state.suite_name, nr, reason);
+	return nr;
+}
+
+/* The build runs some programs once with each backend. */
+static bool has_wanted_backend(void)
+{
+	const char *wanted = getenv("BULKHEAD_PAGEFAULT");
+
+	if (!wanted || strcmp(wanted, "uffd") || support_has_uffd())
+		return true;
+	printf("%s: skipped: " SUPPORT_NO_UFFD "\n", state.suite_name);
+	return false;
+}
+
 static int run(const char *suite_name, void (*add)(TCase *))
 {
 	Suite *suite = suite_create(suite_name);
@@ -59,9 +120,9 @@ static int run(const char *suite_name, void (*add)(TCase *))
 	srunner_run_all(runner, CK_ENV);
 	nr_failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	if (!state.nr_added)
-		return EXIT_SKIPPED;
-	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (nr_failed)
+		return EXIT_FAILURE;
+	return report_skipped() || !state.nr_added ? EXIT_SKIPPED : EXIT_SUCCESS;
 }
 
 int support_run(const char *suite_name, void (*add)(TCase *))
@@ -77,6 +138,8 @@ int support_run(const char *suite_name, void (*add)(TCase *))
 		unsetenv("CK_RUN_CASE");
 	}
 	state.suite_name = suite_name;
+	if (!has_wanted_backend())
+		return EXIT_SKIPPED;
 	setenv("CK_DEFAULT_TIMEOUT", TIMEOUT, 0);
 	snprintf(state.base, sizeof(state.base), "%s/bulkhead-test-XXXXXX",
 		tmp && strlen(tmp) < 32 ? tmp : "/tmp");

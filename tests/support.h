@@ -2,7 +2,9 @@
 /*
  * What the Check programs share. A program is one suite; each test runs in a process of
  * its own. CK_RUN_CASE names one test, or a suite; a program in which nothing has that
- * name exits 77, so that it counts as skipped and not as passed.
+ * name exits 77, so that it counts as skipped and not as passed. So does one that was to
+ * run with userfaultfd (BULKHEAD_PAGEFAULT=uffd), or of which a test was, where the
+ * system does not allow it.
  */
 #ifndef BHI_TESTS_SUPPORT_H
 #define BHI_TESTS_SUPPORT_H
@@ -18,6 +20,15 @@ int support_run(const char *suite_name, void (*add)(TCase *));
 void support_add_test(
 	TCase *tcase, const TTest *test, int signal, int exit_value, int start, int end);
 #define _tcase_add_test support_add_test
+
+#define SUPPORT_NO_UFFD "this system does not allow userfaultfd"
+
+/* Whether the system allows what the library needs of userfaultfd(2). */
+bool support_has_uffd(void);
+
+/* This test does not run, for @reason, and its program is skipped if nothing fails. In
+ * the process of the test, before the library has started. */
+__attribute__((noreturn)) void support_skip(const char *reason);
 
 /*
  * A fresh empty directory for the calling test; it goes with everything in it when the

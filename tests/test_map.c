@@ -398,8 +398,7 @@ static int zap_refused(void *arg)
 
 START_TEST(pages_that_the_kernel_refuses_to_zap_stay_charged_and_read_as_zero)
 {
-	setenv("BULKHEAD_PAGEFAULT", "mprotect", 1);
-	start_group(0);
+	start_group(1);
 	in_task(group, zap_refused, &_i);
 	bhi_failpoint_disarm();
 	if (!_i) {
@@ -479,6 +478,7 @@ START_TEST(a_touch_of_what_is_no_page_of_a_map_is_not_ours)
 {
 	struct support_output output;
 
+	need_backend(_i / 2 % 2);
 	support_capture(go_wild, &_i, &output);
 	ck_assert(WIFSIGNALED(output.status));
 	ck_assert(

@@ -363,6 +363,7 @@ START_TEST(a_hold_section_that_nobody_has_memory_for_ends_the_process_and_does_n
 {
 	struct support_output output;
 
+	need_backend(_i / 2);
 	support_capture(run_overdraw_alone, &_i, &output);
 	ck_assert_msg(WIFSIGNALED(output.status), "%#x", (unsigned)output.status);
 	ck_assert(

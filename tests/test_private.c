@@ -350,6 +350,7 @@ START_TEST(wild_and_foreign_pointers_are_reported_and_not_freed)
 {
 	struct wrong_call call = {.wrong = &wrongs[_i / 2], .backend = _i % 2};
 
+	need_backend(call.backend);
 	for (int i = 0; i < 2; i++) {
 		struct support_output output;
 
@@ -592,6 +593,7 @@ START_TEST(the_audit_says_when_the_pages_of_a_task_are_not_what_it_is_charged_fo
 {
 	struct support_output output;
 
+	need_backend(_i);
 	support_capture(audit_forged, &_i, &output);
 	ck_assert_int_eq(support_exit_status(&output), 0);
 	ck_assert(support_contains(output.err, "audit: pages of a task of group '/'"));

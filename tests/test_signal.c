@@ -275,6 +275,7 @@ static int status_of(struct child *child)
 {
 	struct support_output output;
 
+	need_backend(child->way % NR_BACKENDS);
 	support_capture(run_child, child, &output);
 	support_output_fini(&output);
 	return output.status;

@@ -482,6 +482,7 @@ static bool run_call(struct call *call)
 	struct support_output output;
 	int status;
 
+	need_backend(call->mprotect);
 	support_capture(make_call, call, &output);
 	status = support_exit_status(&output);
 	ck_assert_msg(status == EXIT_REFUSED || status == EXIT_UNMET,
