@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,16 +25,23 @@ struct victim {
 	struct bh_task *task;
 	uint32_t ready;    /* atomic */
 	uint32_t returned; /* atomic: what it was blocked in has returned */
+	uint32_t may_end;  /* atomic */
 	int pipe[2];
 	struct bh_mutex mutex;
+	pthread_mutex_t foreign;
 };
 
 static int spin(void *arg)
 {
 	struct victim *victim = arg;
 
-	support_filled_map(VICTIM_SIZE - MIB, 1);
-	return support_spin_touching(&victim->ready);
+	volatile char *p = support_filled_map(VICTIM_SIZE, 1);
+
+	bhi_store_release(&victim->ready, 1);
+	while (!bhi_load(&victim->may_end))
+		p[0]++;
+	bhi_store_release(&victim->returned, 1);
+	return 0;
 }
 
 /* A script that catches every error and tries again: the last MiB never comes, for its
@@ -61,6 +69,21 @@ static int block_in_mutex(void *arg)
 	ck_assert_int_eq(bh_mutex_lock(&victim->mutex), 0);
 	bhi_store_release(&victim->returned, 1);
 	bh_mutex_unlock(&victim->mutex);
+	return 0;
+}
+
+/* A lock of libc, which knows nothing of kills. */
+static int block_in_foreign_mutex(void *arg)
+{
+	struct victim *victim = arg;
+
+	support_filled_map(VICTIM_SIZE, 1);
+	bh_block_enter();
+	bhi_store_release(&victim->ready, 1);
+	pthread_mutex_lock(&victim->foreign);
+	bhi_store_release(&victim->returned, 1);
+	pthread_mutex_unlock(&victim->foreign);
+	bh_block_leave();
 	return 0;
 }
 
@@ -99,6 +122,8 @@ static void victim_begin(
 	ck_assert_int_eq(pipe2(victim->pipe, O_CLOEXEC), 0);
 	bh_mutex_init(&victim->mutex, "contended");
 	ck_assert_int_eq(bh_mutex_lock(&victim->mutex), 0);
+	pthread_mutex_init(&victim->foreign, NULL);
+	pthread_mutex_lock(&victim->foreign);
 	support_enter(&victim->entry, victim->task, fn, victim);
 	support_await(&victim->ready, 1);
 }
@@ -107,6 +132,8 @@ static void victim_begin(
 static void victim_end(struct victim *victim)
 {
 	ck_assert_int_eq(bh_mutex_unlock(&victim->mutex), 0);
+	pthread_mutex_unlock(&victim->foreign);
+	bhi_store(&victim->may_end, 1);
 	ck_assert_int_eq(write(victim->pipe[1], "x", 1), 1);
 	ck_assert_int_eq(support_enter_end(&victim->entry), -ECANCELED);
 	ck_assert_int_eq(bh_mutex_destroy(&victim->mutex), 0);
@@ -125,12 +152,15 @@ static const struct {
 	int (*fn)(void *arg);
 	enum bh_victim_state state;
 	bool blocked; /* until somebody else acts: the reaper alone brings the bytes */
+	bool stays;   /* in the mutex, by the policy */
 } doings[] = {
-	{spin, BH_VICTIM_RUNNING, false},
-	{retry_allocation, BH_VICTIM_RUNNING, false},
-	{block_in_mutex, BH_VICTIM_BLOCKED, false},
-	{block_in_read, BH_VICTIM_BLOCKED, true},
-	{read_silently, BH_VICTIM_RUNNING, true},
+	{spin, BH_VICTIM_RUNNING, false, false},
+	{retry_allocation, BH_VICTIM_RUNNING, false, false},
+	{block_in_mutex, BH_VICTIM_BLOCKED, false, false},
+	{block_in_mutex, BH_VICTIM_BLOCKED, true, true},
+	{block_in_foreign_mutex, BH_VICTIM_BLOCKED, true, false},
+	{block_in_read, BH_VICTIM_BLOCKED, true, false},
+	{read_silently, BH_VICTIM_RUNNING, true, false},
 };
 
 START_TEST(the_bytes_of_a_victim_are_back_whatever_it_does)
@@ -144,9 +174,12 @@ START_TEST(the_bytes_of_a_victim_are_back_whatever_it_does)
 	/* It retries for ever; nobody else kills it. */
 	if (doings[_i].fn == retry_allocation)
 		support_set(group, BH_ON_LIMIT, BH_FAIL);
+	bhi_policy.killable_waits = !doings[_i].stays;
 	victim_begin(&victim, group, doings[_i].fn);
 	if (doings[_i].fn == block_in_mutex)
 		support_await_asleep(victim.task);
+	else if (doings[_i].blocked)
+		support_await_inside_asleep(victim.task);
 	ck_assert_uint_ge(support_private_rss(), VICTIM_SIZE);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
 	support_await_reaped(victim.task);
@@ -154,8 +187,14 @@ START_TEST(the_bytes_of_a_victim_are_back_whatever_it_does)
 	ck_assert_uint_eq(bhi_load(&victim.returned), 0);
 	ck_assert_uint_eq(support_task_stat(victim.task).bytes, 0);
 	ck_assert_uint_eq(support_usage(group), 0);
-	if (doings[_i].blocked)
-		ck_assert_uint_eq(support_task_stat(victim.task).is_inside, 1);
+	/* Its bytes are back while it still is where it was. */
+	if (doings[_i].blocked) {
+		support_await_inside_asleep(victim.task);
+		ck_assert_uint_eq(support_private_rss(), 0);
+		ck_assert_uint_eq(bhi_load(&victim.returned), 0);
+		ck_assert_uint_eq(bhi_load(&victim.task->blocked),
+			doings[_i].state == BH_VICTIM_BLOCKED);
+	}
 	victim_end(&victim);
 	if (doings[_i].fn != retry_allocation)
 		ck_assert_int_eq(report->victim_state, doings[_i].state);
@@ -169,15 +208,20 @@ START_TEST(the_bytes_of_a_victim_are_back_whatever_it_does)
 }
 END_TEST
 
-START_TEST(without_the_reaper_a_blocked_victim_keeps_its_bytes)
+START_TEST(without_the_reaper_a_victim_that_does_not_look_keeps_its_bytes)
 {
+	int (*const fns[])(void *) = {spin, block_in_read, read_silently,
+		block_in_foreign_mutex, block_in_mutex};
 	struct victim victim;
 	struct bh_group *group;
 
 	support_start_tasks(TASK_ZONE, 0);
 	bhi_policy.reaper = false;
+	bhi_policy.killable_waits = false;
 	group = support_group(NULL, "group");
-	victim_begin(&victim, group, _i ? read_silently : block_in_read);
+	victim_begin(&victim, group, fns[_i]);
+	if (fns[_i] != spin)
+		support_await_inside_asleep(victim.task);
 	ck_assert_int_eq(bh_task_kill(victim.task), 0);
 	ck_assert_uint_ge(support_private_rss(), VICTIM_SIZE);
 	ck_assert_uint_ge(support_usage(group), VICTIM_SIZE);
@@ -483,8 +527,8 @@ static void add(TCase *tcase)
 {
 	tcase_add_loop_test(tcase, the_bytes_of_a_victim_are_back_whatever_it_does, 0,
 		(int)bhi_array_size(doings));
-	tcase_add_loop_test(
-		tcase, without_the_reaper_a_blocked_victim_keeps_its_bytes, 0, 2);
+	tcase_add_loop_test(tcase,
+		without_the_reaper_a_victim_that_does_not_look_keeps_its_bytes, 0, 5);
 	tcase_add_test(tcase, without_the_reaper_an_idle_victim_keeps_its_bytes);
 	tcase_add_test(tcase,
 		a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_chosen);
