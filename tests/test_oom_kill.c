@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "account/stock.h"
+#include "base/policy.h"
 #include "oom/oom.h"
 #include "support.h"
 #include "support_task.h"
@@ -57,6 +58,19 @@ static void put_all(struct bh_task **tasks, unsigned nr)
 		bh_task_put(tasks[i]);
 }
 
+/* A call for what an idle task has, at a limit that says @on_limit. */
+static struct bh_group *call_at_limit(
+	enum bh_on_limit on_limit, struct want *want, struct bh_task **ret_idle)
+{
+	struct bh_group *group = support_limited(NULL, "small", 8 * MIB);
+
+	support_set(group, BH_ON_LIMIT, on_limit);
+	*ret_idle = support_idle_task(group, "idle", 0, 5 * MIB);
+	errno = 0;
+	ck_assert_int_eq(bh_task_run(group, NULL, ask, want, NULL), 0);
+	return group;
+}
+
 START_TEST(at_a_limit_that_fails_a_call_gets_enomem_and_nobody_dies)
 {
 	struct want want = {.size = 4 * MIB, .by_call = true};
@@ -64,17 +78,34 @@ START_TEST(at_a_limit_that_fails_a_call_gets_enomem_and_nobody_dies)
 	struct bh_task *idle;
 
 	support_start_tasks(TASK_ZONE, 0);
-	group = support_limited(NULL, "small", 8 * MIB);
-	support_set(group, BH_ON_LIMIT, BH_FAIL);
-	idle = support_idle_task(group, "idle", 0, 5 * MIB);
-	errno = 0;
-	ck_assert_int_eq(bh_task_run(group, NULL, ask, &want, NULL), 0);
+	group = call_at_limit(BH_FAIL, &want, &idle);
 	ck_assert_ptr_null(want.got);
 	ck_assert_int_eq(errno, ENOMEM);
 	ck_assert(!is_killed(idle));
 	ck_assert_uint_eq(bhi_oom_events_count(), 0);
 	ck_assert_uint_eq(support_stat(group).local.oom_kill, 0);
 	ck_assert_uint_gt(support_stat(group).local.oom, 0);
+	bh_task_put(idle);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
+/* Linux 4.19 kills for a call, whatever the group says; and so does BH_KILL. */
+START_TEST(where_calls_kill_the_same_call_is_served_and_somebody_dies)
+{
+	struct want want = {.size = 4 * MIB, .by_call = true};
+	struct bh_group *group;
+	struct bh_task *idle;
+
+	support_start_tasks(TASK_ZONE, 0);
+	if (_i)
+		bhi_policy.call = BHI_CALL_KILLS;
+	group = call_at_limit(_i ? BH_FAIL : BH_KILL, &want, &idle);
+	ck_assert_ptr_nonnull(want.got);
+	ck_assert(is_killed(idle));
+	ck_assert_uint_eq(bhi_oom_events_count(), 1);
+	ck_assert_uint_eq(support_stat(group).local.oom_kill, 1);
 	bh_task_put(idle);
 	bh_group_put(group);
 	support_end();
@@ -474,6 +505,8 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, at_a_limit_that_fails_a_call_gets_enomem_and_nobody_dies);
+	tcase_add_loop_test(
+		tcase, where_calls_kill_the_same_call_is_served_and_somebody_dies, 0, 2);
 	tcase_add_loop_test(tcase, victims_come_from_all_of_the_group_that_is_over, 0, 2);
 	tcase_add_loop_test(
 		tcase, who_asks_for_most_is_the_victim_itself_and_unwinds, 0, 2);

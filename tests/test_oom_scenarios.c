@@ -114,7 +114,9 @@ START_TEST(t1_without_reaper_and_killable_waits_it_is_a_lockup)
 	support_start_tasks(TASK_ZONE, 0);
 	bhi_policy.reaper = false;
 	bhi_policy.killable_waits = false;
-	deadlock_begin(&d, 1);
+	/* In 3.11 pagefaults killed and waited where they were, too. */
+	bhi_policy.pagefault_defers = false;
+	deadlock_begin(&d, _i);
 	while (support_task_stat(d.waiter).killed != BH_KILLED_OOM)
 		sched_yield();
 	seen = support_stat(d.group).local.oom;
@@ -148,8 +150,10 @@ END_TEST
 struct faulter {
 	struct bh_group *group;
 	struct bh_task *idle;
+	struct bh_mutex mutex;
+	bool by_mutex; /* or by nested hold sections */
 	uint64_t kills_in_hold, kills_after;
-	bool after_hold;
+	bool was_over; /* its limit, in the hold section */
 };
 
 static int fault_in_hold(void *arg)
@@ -157,15 +161,14 @@ static int fault_in_hold(void *arg)
 	struct faulter *f = arg;
 	volatile char *p = bh_map(64 * KIB, 0);
 
-	bh_hold();
+	f->by_mutex ? (void)bh_mutex_lock(&f->mutex) : bh_hold();
 	bh_hold();
 	for (size_t i = 0; i < 64 * KIB; i += PAGE)
 		p[i] = 3;
 	bh_release();
 	f->kills_in_hold = support_stat(f->group).events.oom_kill;
-	ck_assert_uint_eq(support_task_stat(f->idle).killed, BH_NOT_KILLED);
-	ck_assert_uint_gt(support_stat(f->group).usage, 8 * MIB);
-	bh_release();
+	f->was_over = support_stat(f->group).usage > 8 * MIB;
+	f->by_mutex ? (void)bh_mutex_unlock(&f->mutex) : bh_release();
 	f->kills_after = support_stat(f->group).events.oom_kill;
 	/* What was populated stays. */
 	for (size_t i = 0; i < 64 * KIB; i += PAGE)
@@ -173,20 +176,41 @@ static int fault_in_hold(void *arg)
 	return 1;
 }
 
-START_TEST(a_pagefault_in_a_hold_section_kills_when_the_last_section_ends)
+static void fault_at_limit(struct faulter *f, bool by_mutex)
 {
-	struct faulter f = {0};
+	*f = (struct faulter){.by_mutex = by_mutex};
+	f->group = support_limited(NULL, "group", 8 * MIB);
+	f->idle = support_idle_task(f->group, "idle", 0, 8 * MIB);
+	ck_assert_int_eq(bh_task_run(f->group, NULL, fault_in_hold, f, NULL), 0);
+	ck_assert_uint_eq(f->kills_after, 1);
+	ck_assert_int_eq(support_task_stat(f->idle).killed, BH_KILLED_OOM);
+	ck_assert_int_eq(bh_mutex_destroy(&f->mutex), 0);
+	bh_task_put(f->idle);
+	bh_group_put(f->group);
+	support_end();
+}
+
+START_TEST(a_pagefault_with_a_lock_held_kills_when_the_lock_is_given_up)
+{
+	struct faulter f;
 
 	support_start_tasks(TASK_ZONE, 0);
-	f.group = support_limited(NULL, "group", 8 * MIB);
-	f.idle = support_idle_task(f.group, "idle", 0, 8 * MIB);
-	ck_assert_int_eq(bh_task_run(f.group, NULL, fault_in_hold, &f, NULL), 0);
+	fault_at_limit(&f, _i);
 	ck_assert_uint_eq(f.kills_in_hold, 0);
-	ck_assert_uint_eq(f.kills_after, 1);
-	ck_assert_int_eq(support_task_stat(f.idle).killed, BH_KILLED_OOM);
-	bh_task_put(f.idle);
-	bh_group_put(f.group);
-	support_end();
+	ck_assert(f.was_over);
+}
+END_TEST
+
+/* Linux 3.11: the holder of the lock kills, and waits for who may want that lock. */
+START_TEST(a_pagefault_that_is_not_put_off_kills_with_the_lock_held)
+{
+	struct faulter f;
+
+	support_start_tasks(TASK_ZONE, 0);
+	bhi_policy.pagefault_defers = false;
+	fault_at_limit(&f, _i);
+	ck_assert_uint_eq(f.kills_in_hold, 1);
+	ck_assert(!f.was_over);
 }
 END_TEST
 
@@ -573,11 +597,14 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		t1_a_holder_at_the_limit_and_a_victim_that_waits_for_its_lock_both_end, 0,
 		4);
-	tcase_add_test(tcase, t1_without_reaper_and_killable_waits_it_is_a_lockup);
+	tcase_add_loop_test(
+		tcase, t1_without_reaper_and_killable_waits_it_is_a_lockup, 0, 4);
 	tcase_add_loop_test(
 		tcase, t1_ends_by_the_reaper_or_by_the_killable_wait_alone, 0, 2);
-	tcase_add_test(
-		tcase, a_pagefault_in_a_hold_section_kills_when_the_last_section_ends);
+	tcase_add_loop_test(tcase,
+		a_pagefault_with_a_lock_held_kills_when_the_lock_is_given_up, 0, 2);
+	tcase_add_loop_test(
+		tcase, a_pagefault_that_is_not_put_off_kills_with_the_lock_held, 0, 2);
 	tcase_add_loop_test(tcase, hold_sections_do_not_add_up_past_the_limit, 0, 2);
 	tcase_add_loop_test(tcase,
 		t4_small_victims_are_done_with_before_the_next_until_the_hog_dies, 0, 2);
