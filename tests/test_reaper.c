@@ -303,34 +303,58 @@ static int want_most(void *arg)
 }
 
 /* The asker needs more than the second victim has; the first one never lets go. */
-static void give_up_holder(void *arg)
-{
-	uint64_t size = 6 * MIB;
-	struct bhi_reaper_stat stat;
+static struct {
+	struct bh_group *group;
 	struct bh_task *second, *asker;
 	struct holder holder;
-	struct bh_group *group;
+	struct support_entry asking;
+	uint64_t size;
+} stuck;
+
+static void ask_where_holder_is_stuck(void)
+{
+	stuck.size = 6 * MIB;
+	support_start_tasks(TASK_ZONE, 10);
+	stuck.group = support_limited(NULL, "group", 16 * MIB);
+	holder_begin(&stuck.holder, stuck.group, "never-lets-go", 7 * MIB);
+	stuck.second = support_idle_task(stuck.group, "second", 0, 6 * MIB);
+	stuck.asker = support_task(stuck.group, "asker", 0);
+	support_enter(&stuck.asking, stuck.asker, want_most, &stuck.size);
+}
+
+static void end_stuck(void)
+{
+	holder_end(&stuck.holder);
+	bh_task_put(stuck.second);
+	bh_task_put(stuck.asker);
+	bh_group_put(stuck.group);
+	support_end();
+}
+
+static uint64_t nr_given_up(void)
+{
+	struct bhi_reaper_stat stat;
+
+	bhi_reaper_stat(&stat);
+	return stat.nr_given_up;
+}
+
+static void give_up_holder(void *arg)
+{
+	struct bh_task *holder;
 
 	(void)arg;
-	support_start_tasks(TASK_ZONE, 10);
-	group = support_limited(NULL, "group", 16 * MIB);
-	holder_begin(&holder, group, "never-lets-go", 7 * MIB);
-	second = support_idle_task(group, "second", 0, 6 * MIB);
-	asker = support_task(group, "asker", 0);
-	ck_assert_int_eq(bh_task_enter(asker, want_most, &size, NULL), 0);
-	ck_assert_int_eq(support_task_stat(holder.task).killed, BH_KILLED_OOM);
-	ck_assert_uint_eq(support_task_stat(holder.task).is_reaped, 1);
-	ck_assert_uint_eq(support_task_stat(holder.task).bytes, 7 * MIB);
-	ck_assert_uint_eq(holder.task->nr_tries, 10);
-	ck_assert_int_eq(support_task_stat(second).killed, BH_KILLED_OOM);
+	ask_where_holder_is_stuck();
+	holder = stuck.holder.task;
+	ck_assert_int_eq(support_enter_end(&stuck.asking), 0);
+	ck_assert_int_eq(support_task_stat(holder).killed, BH_KILLED_OOM);
+	ck_assert_uint_eq(support_task_stat(holder).is_reaped, 1);
+	ck_assert_uint_eq(support_task_stat(holder).bytes, 7 * MIB);
+	ck_assert_uint_eq(holder->nr_tries, 10);
+	ck_assert_int_eq(support_task_stat(stuck.second).killed, BH_KILLED_OOM);
 	ck_assert_uint_eq(bhi_oom_events_count(), 2);
-	bhi_reaper_stat(&stat);
-	ck_assert_uint_eq(stat.nr_given_up, 1);
-	holder_end(&holder);
-	bh_task_put(second);
-	bh_task_put(asker);
-	bh_group_put(group);
-	support_end();
+	ck_assert_uint_eq(nr_given_up(), 1);
+	end_stuck();
 }
 
 START_TEST(a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_chosen)
@@ -416,6 +440,39 @@ START_TEST(who_reads_that_a_victim_is_given_up_need_not_wait_for_it)
 	error_pipe_end(&error);
 	holder_end(&holder);
 	support_end();
+}
+END_TEST
+
+/* Its end, and not the reaper's, is what ends the wait: that may never come. */
+static void give_up_and_wait(void *arg)
+{
+	uint64_t seen;
+
+	(void)arg;
+	bhi_policy.without.skip_of_given_up = true;
+	ask_where_holder_is_stuck();
+	while (!nr_given_up())
+		sched_yield();
+	seen = support_stat(stuck.group).local.oom;
+	while (support_stat(stuck.group).local.oom < seen + 3)
+		sched_yield();
+	ck_assert_uint_eq(support_task_stat(stuck.asker).is_inside, 1);
+	ck_assert_int_eq(support_task_stat(stuck.second).killed, BH_NOT_KILLED);
+	ck_assert_uint_eq(bhi_oom_events_count(), 1);
+	bhi_store_release(&stuck.holder.go_on, 1);
+	ck_assert_int_eq(support_enter_end(&stuck.asking), 0);
+	ck_assert_int_eq(support_task_stat(stuck.second).killed, BH_NOT_KILLED);
+	end_stuck();
+}
+
+START_TEST(were_those_given_up_not_skipped_nobody_else_would_be_chosen)
+{
+	struct support_output output;
+
+	support_capture(give_up_and_wait, NULL, &output);
+	ck_assert_msg(!support_exit_status(&output), "%s%s", output.out, output.err);
+	ck_assert(support_contains(output.err, "unable to reap task 'never-lets-go'"));
+	support_output_fini(&output);
 }
 END_TEST
 
@@ -534,6 +591,8 @@ static void add(TCase *tcase)
 		a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_chosen);
 	tcase_add_test(tcase, the_reaper_goes_on_where_nobody_reads_what_it_says);
 	tcase_add_test(tcase, who_reads_that_a_victim_is_given_up_need_not_wait_for_it);
+	tcase_add_test(
+		tcase, were_those_given_up_not_skipped_nobody_else_would_be_chosen);
 	tcase_add_test(tcase, a_victim_that_lets_go_in_time_is_reaped);
 	tcase_add_test(tcase, a_task_that_is_dumped_is_reaped_afterwards);
 	tcase_add_test(tcase, a_dump_that_never_ends_is_given_up);

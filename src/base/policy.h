@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switches by which kernel eras differ. Only the lab and tests set them; the library
- * runs under the bulkhead row.
+ * The switches by which kernel eras differ, and those by which a test shows what goes
+ * wrong without a mechanism. Only the lab and tests set them; the library runs under the
+ * bulkhead row. None is looked at on a fast path.
  */
 #ifndef BHI_BASE_POLICY_H
 #define BHI_BASE_POLICY_H
@@ -13,6 +14,12 @@ enum bhi_policy_call {
 	BHI_CALL_BY_GROUP,       /* what the group's BH_ON_LIMIT says */
 	BHI_CALL_FAILS_IN_GROUP, /* fails at a group's limit; kills for the zone */
 	BHI_CALL_KILLS,          /* kills and waits, whatever locks the caller holds */
+};
+
+/* Mechanisms that are missing; none in any era, and none in the library. */
+struct bhi_policy_without {
+	/* A victim that the reaper gives up still is one that is waited for. */
+	bool skip_of_given_up;
 };
 
 struct bhi_policy {
@@ -32,6 +39,7 @@ struct bhi_policy {
 	bool reaper;
 	/* Waits for locks end when the task is killed. */
 	bool killable_waits;
+	struct bhi_policy_without without;
 };
 
 extern struct bhi_policy bhi_policy;

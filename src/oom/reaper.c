@@ -92,7 +92,8 @@ static void give_up(struct bh_task *task)
 	const char *why = why_not(task);
 
 	bhi_add(&state.nr_given_up, 1);
-	dismiss(task);
+	if (!bhi_policy.without.skip_of_given_up)
+		dismiss(task);
 	bhi_try_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
 		task->name, bytes, task->nr_tries, why);
 }
