@@ -20,6 +20,9 @@ enum bhi_policy_call {
 struct bhi_policy_without {
 	/* A victim that the reaper gives up still is one that is waited for. */
 	bool skip_of_given_up;
+	/* The reaper is handed one victim at a time; who finds another one there is
+	 * forgotten. */
+	bool victim_list;
 };
 
 struct bhi_policy {

@@ -38,16 +38,29 @@ static void wake(void)
 	bhi_sys_futex_wake(&state.word, 1);
 }
 
+static bool push(struct bh_task *task)
+{
+	bool has_room;
+
+	bhi_lock_acquire(&state.lock);
+	has_room = !state.handed_over || !bhi_policy.without.victim_list;
+	if (has_room) {
+		task->next_victim = state.handed_over;
+		state.handed_over = task;
+	}
+	bhi_lock_release(&state.lock);
+	return has_room;
+}
+
 static void hand_over(struct bh_task *task)
 {
 	if (!bhi_policy.reaper)
 		return;
 	bhi_task_get(task);
-	bhi_lock_acquire(&state.lock);
-	task->next_victim = state.handed_over;
-	state.handed_over = task;
-	bhi_lock_release(&state.lock);
-	wake();
+	if (push(task))
+		wake();
+	else
+		bhi_task_put(task);
 }
 
 static struct bh_task *take_over(void)
