@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/policy.h"
 #include "oom/reaper.h"
 #include "support.h"
 #include "support_stop.h"
@@ -111,25 +112,48 @@ static void *kill_in_vain(void *arg)
 
 /* Between the look at .kill.claimed and its exchange. */
 
+/* An idle task is killed and reaped while the other killer is about to claim it. */
+static void kill_with_two(struct subject *s, void *(*other)(void *arg))
+{
+	pthread_t late;
+
+	ck_assert_int_eq(bh_task_enter(s->task, fill, s, NULL), 0);
+	support_stop_at(&stop, BHI_TP_UNCLAIMED, SUPPORT_OUTSIDE);
+	late = support_thread(other, s->task);
+	support_stop_await(&stop);
+	ck_assert_int_eq(bh_task_kill(s->task), 0);
+	support_await_reaped(s->task);
+	support_await_refs(s->task, 1);
+	support_stop_go_on(&stop);
+	support_join(late);
+	support_await_refs(s->task, 1);
+}
+
 START_TEST(of_two_killers_that_saw_nobody_else_one_kills)
 {
 	struct bhi_reaper_stat stat;
 	struct subject s;
-	pthread_t late;
 
 	start(&s);
-	ck_assert_int_eq(bh_task_enter(s.task, fill, &s, NULL), 0);
-	support_stop_at(&stop, BHI_TP_UNCLAIMED, SUPPORT_OUTSIDE);
-	late = support_thread(kill_in_vain, s.task);
-	support_stop_await(&stop);
-	ck_assert_int_eq(bh_task_kill(s.task), 0);
-	support_await_reaped(s.task);
-	support_stop_go_on(&stop);
-	support_join(late);
-	support_await_refs(s.task, 1);
+	kill_with_two(&s, kill_in_vain);
 	bhi_reaper_stat(&stat);
 	ck_assert_uint_eq(stat.nr_reaped, 1);
 	end(&s);
+}
+END_TEST
+
+START_TEST(were_a_kill_claimed_by_a_look_two_would_be_counted)
+{
+	struct subject s;
+
+	start(&s);
+	bhi_policy.without.exclusive_claims = true;
+	kill_with_two(&s, kill_in_thread);
+	/* The host was told twice. */
+	ck_assert_uint_eq(bhi_load(&s.nr_kills), 2);
+	bh_task_put(s.task);
+	bh_group_put(s.group);
+	support_end();
 }
 END_TEST
 
@@ -328,6 +352,75 @@ START_TEST(a_kill_after_the_last_look_is_for_the_next_enter)
 	ck_assert_uint_eq(report.reaped, SIZE);
 	ck_assert_uint_eq(s.reached, 0);
 	end(&s);
+}
+END_TEST
+
+/* Between the look at .end and its exchange: the reaper saw that nobody takes the memory
+ * back when the task has ended, and is about to take it back itself. */
+
+static int check_when_told(void *arg)
+{
+	struct subject *s = arg;
+
+	(void)fill(arg);
+	bhi_store_release(&s->ready, 1);
+	support_await(&s->go_on, 1);
+	return bh_check();
+}
+
+static void take_back_with_two(struct subject *s)
+{
+	support_enter(&s->entry, s->task, check_when_told, s);
+	support_await(&s->ready, 1);
+	support_stop_at(&stop, BHI_TP_LIVE, SUPPORT_OUTSIDE);
+	ck_assert_int_eq(bh_task_kill(s->task), 0);
+	support_stop_await(&stop);
+	support_stop_at(&other_stop, BHI_TP_UNMARKED, SUPPORT_OUTSIDE);
+	bhi_store_release(&s->go_on, 1);
+	support_stop_await(&other_stop);
+	support_stop_go_on(&stop);
+	/* The reaper has done with it, whatever that was. */
+	support_await_refs(s->task, 2);
+	support_stop_go_on(&other_stop);
+	ck_assert_int_eq(support_enter_end(&s->entry), -ECANCELED);
+}
+
+START_TEST(of_two_that_saw_a_region_live_one_takes_it_back)
+{
+	struct subject s;
+
+	start(&s);
+	take_back_with_two(&s);
+	ck_assert_uint_eq(s.entry.report.reaped, SIZE);
+	end(&s);
+}
+END_TEST
+
+static void take_back_twice(void *arg)
+{
+	struct bh_task *other;
+	struct subject s;
+
+	(void)arg;
+	start(&s);
+	other = support_idle_task(s.group, "other", 0, SIZE);
+	bhi_policy.without.exclusive_claims = true;
+	take_back_with_two(&s);
+	ck_assert_uint_eq(s.entry.report.reaped, 2 * SIZE);
+	/* What the other has is no longer charged to anybody. */
+	ck_assert_uint_eq(support_task_stat(other).bytes, SIZE);
+	ck_assert_uint_eq(support_usage(s.group), 0);
+	ck_assert_int_ne(bh_audit(), 0);
+}
+
+START_TEST(were_a_region_taken_by_a_look_its_bytes_would_be_given_back_twice)
+{
+	struct support_output output;
+
+	support_capture(take_back_twice, NULL, &output);
+	ck_assert_msg(!support_exit_status(&output), "%s%s", output.out, output.err);
+	ck_assert(support_contains(output.err, "audit: usage of group 'group' is 0"));
+	support_output_fini(&output);
 }
 END_TEST
 
@@ -676,6 +769,7 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, of_two_killers_that_saw_nobody_else_one_kills);
+	tcase_add_test(tcase, were_a_kill_claimed_by_a_look_two_would_be_counted);
 	tcase_add_test(tcase, an_enter_waits_for_a_kill_that_is_claimed);
 	tcase_add_test(tcase, a_return_waits_for_a_kill_that_is_claimed);
 	tcase_add_loop_test(
@@ -684,6 +778,9 @@ static void add(TCase *tcase)
 		tcase, a_kill_that_meets_somebody_entering_is_seen, 0, NR_HOW_FAR);
 	tcase_add_loop_test(
 		tcase, a_kill_after_the_last_look_is_for_the_next_enter, 0, 2);
+	tcase_add_test(tcase, of_two_that_saw_a_region_live_one_takes_it_back);
+	tcase_add_test(
+		tcase, were_a_region_taken_by_a_look_its_bytes_would_be_given_back_twice);
 	tcase_add_test(tcase,
 		who_unwinds_while_the_reaper_backs_off_waits_and_takes_its_memory_back);
 	tcase_add_test(

@@ -23,6 +23,9 @@ struct bhi_policy_without {
 	/* The reaper is handed one victim at a time; who finds another one there is
 	 * forgotten. */
 	bool victim_list;
+	/* Who kills a task, and who takes its memory back, is whoever saw that nobody
+	 * does, and not the one of them whose exchange came first. */
+	bool exclusive_claims;
 };
 
 struct bhi_policy {

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "account/waiters.h"
+#include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "task/latency.h"
@@ -83,7 +84,13 @@ static bool take_end(struct bhi_region *region)
 {
 	uint32_t live = BHI_REGION_LIVE;
 
-	return bhi_compare_exchange(&region->end, &live, BHI_REGION_TAKEN);
+	if (bhi_load(&region->end) != live)
+		return false;
+	bhi_testpoint(BHI_TP_LIVE);
+	if (bhi_likely(!bhi_policy.without.exclusive_claims))
+		return bhi_compare_exchange(&region->end, &live, BHI_REGION_TAKEN);
+	bhi_store(&region->end, BHI_REGION_TAKEN);
+	return true;
 }
 
 void bhi_task_set_skip(struct bh_task *task)

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "account/waiters.h"
+#include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 
@@ -23,14 +24,19 @@ static enum bh_victim_state state_of(const struct bh_task *task)
 	return bhi_load(&task->in_call) ? BH_VICTIM_IN_CALL : BH_VICTIM_RUNNING;
 }
 
+static bool claim(struct bhi_kill *kill)
+{
+	if (bhi_load(&kill->claimed))
+		return false;
+	bhi_testpoint(BHI_TP_UNCLAIMED);
+	return !bhi_exchange(&kill->claimed, 1) || bhi_policy.without.exclusive_claims;
+}
+
 bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *cause)
 {
 	struct bhi_kill *kill = &task->kill;
 
-	if (bhi_load(&kill->claimed))
-		return false;
-	bhi_testpoint(BHI_TP_UNCLAIMED);
-	if (bhi_exchange(&kill->claimed, 1))
+	if (!claim(kill))
 		return false;
 	kill->state = state_of(task);
 	kill->time_ns = bhi_sys_now_ns();

@@ -203,6 +203,7 @@ uint64_t bhi_region_zap(
 		size = (size_t)(next - at) * BHI_PAGE_SIZE;
 		if (!bhi_window_try_zap(page_address(first, at), size))
 			continue;
+		bhi_testpoint(BHI_TP_UNMARKED);
 		mark(first, at, next, false);
 		add_bytes(region, -(int64_t)size);
 		sum += size;
