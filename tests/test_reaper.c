@@ -252,6 +252,67 @@ START_TEST(without_the_reaper_an_idle_victim_keeps_its_bytes)
 }
 END_TEST
 
+/* A victim that is about to publish a word of its memory, as a whole, when it is reaped.
+ */
+struct publisher {
+	struct support_entry entry;
+	struct bh_task *task;
+	uint32_t ready, go_on; /* atomic */
+	uint32_t has_published;
+	char published;
+};
+
+static int publish(void *arg)
+{
+	struct publisher *p = arg;
+	volatile char *map = support_filled_map(MIB, 5);
+
+	bhi_store_release(&p->ready, 1);
+	support_await(&p->go_on, 1);
+	bh_hold();
+	p->published = map[MIB / 2];
+	p->has_published = 1;
+	bh_release();
+	return 0;
+}
+
+static void publish_when_reaped(struct publisher *p)
+{
+	*p = (struct publisher){.task = support_task(NULL, "publisher", 0)};
+	support_enter(&p->entry, p->task, publish, p);
+	support_await(&p->ready, 1);
+	ck_assert_int_eq(bh_task_kill(p->task), 0);
+	support_await_reaped(p->task);
+	bhi_store_release(&p->go_on, 1);
+	ck_assert_int_eq(support_enter_end(&p->entry), -ECANCELED);
+	bh_task_put(p->task);
+}
+
+START_TEST(what_was_reaped_is_not_read_as_zero)
+{
+	struct publisher p;
+
+	support_start_tasks(TASK_ZONE, 0);
+	publish_when_reaped(&p);
+	ck_assert_uint_eq(p.has_published, 0);
+	support_end();
+}
+END_TEST
+
+/* A fresh page comes in its place. Others now have a zero where there was a five. */
+START_TEST(were_a_reaped_region_not_unstable_it_would_be_read_as_zero)
+{
+	struct publisher p;
+
+	support_start_tasks(TASK_ZONE, 0);
+	bhi_policy.without.unstable = true;
+	publish_when_reaped(&p);
+	ck_assert_uint_eq(p.has_published, 1);
+	ck_assert_int_eq(p.published, 0);
+	support_end();
+}
+END_TEST
+
 /* A victim in a hold section, until it may go on. */
 struct holder {
 	struct support_entry entry;
@@ -587,6 +648,8 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		without_the_reaper_a_victim_that_does_not_look_keeps_its_bytes, 0, 5);
 	tcase_add_test(tcase, without_the_reaper_an_idle_victim_keeps_its_bytes);
+	tcase_add_test(tcase, what_was_reaped_is_not_read_as_zero);
+	tcase_add_test(tcase, were_a_reaped_region_not_unstable_it_would_be_read_as_zero);
 	tcase_add_test(tcase,
 		a_hold_section_that_never_ends_is_given_up_by_name_and_the_next_is_chosen);
 	tcase_add_test(tcase, the_reaper_goes_on_where_nobody_reads_what_it_says);

@@ -26,6 +26,8 @@ struct bhi_policy_without {
 	/* Who kills a task, and who takes its memory back, is whoever saw that nobody
 	 * does, and not the one of them whose exchange came first. */
 	bool exclusive_claims;
+	/* The reaper does not mark a region unstable before it zaps it. */
+	bool unstable;
 };
 
 struct bhi_policy {

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/bug.h"
+#include "base/policy.h"
 #include "base/testpoint.h"
 
 /* A task whose region begins anew when it ends is still on the list of tasks, and looked
@@ -43,7 +44,7 @@ bool bhi_region_enter(struct bhi_region *region)
 
 bool bhi_region_try_claim(struct bhi_region *region)
 {
-	bhi_store(&region->unstable, 1);
+	bhi_store(&region->unstable, !bhi_policy.without.unstable);
 	/* pairs with bhi_region_fence() between a guard and the look at unstable */
 	bhi_sys_membarrier();
 	bhi_testpoint(BHI_TP_CLAIM);
