@@ -8,7 +8,6 @@
 #include "base/policy.h"
 #include "oom/oom.h"
 #include "support.h"
-#include "support_stop.h"
 #include "support_task.h"
 
 #if defined(__clang__)
@@ -482,91 +481,6 @@ START_TEST(ooms_at_the_same_time_lose_no_victim)
 }
 END_TEST
 
-/* Three shortages while the reaper is busy with the victim of the first. */
-static struct support_stop busy;
-static struct shortage {
-	struct want want;
-	struct support_entry asking;
-	struct bh_group *group;
-	struct bh_task *victim, *asker;
-} shortages[3];
-
-static void shortage_begin(struct shortage *s)
-{
-	*s = (struct shortage){.want = {.size = 4 * MIB}};
-	s->group = support_limited(NULL, "group", 8 * MIB);
-	s->victim = support_idle_task(s->group, "victim", 0, 6 * MIB);
-	s->asker = support_task(s->group, "asker", 0);
-	support_enter(&s->asking, s->asker, ask, &s->want);
-}
-
-/* Again and again the asker has come to the decision. */
-static void await_decisions(const struct shortage *s, unsigned nr)
-{
-	uint64_t until = support_stat(s->group).local.oom + nr;
-
-	while (support_stat(s->group).local.oom < until)
-		sched_yield();
-}
-
-static void three_shortages(void)
-{
-	support_stop_at(&busy, BHI_TP_REAP, SUPPORT_OUTSIDE);
-	for (int i = 0; i < 3; i++) {
-		shortage_begin(&shortages[i]);
-		if (i == 0)
-			support_stop_await(&busy);
-		/* Then it has killed, and handed its victim over. */
-		await_decisions(&shortages[i], 2);
-		ck_assert(is_killed(shortages[i].victim));
-		ck_assert_uint_eq(support_task_stat(shortages[i].victim).bytes, 6 * MIB);
-	}
-	support_stop_go_on(&busy);
-}
-
-static void shortage_end(struct shortage *s)
-{
-	ck_assert_int_eq(support_enter_end(&s->asking), 0);
-	bh_task_put(s->victim);
-	bh_task_put(s->asker);
-	bh_group_put(s->group);
-}
-
-START_TEST(ooms_while_the_reaper_is_busy_lose_no_victim)
-{
-	support_start_tasks(TASK_ZONE, 0);
-	three_shortages();
-	for (int i = 0; i < 3; i++) {
-		support_await_reaped(shortages[i].victim);
-		shortage_end(&shortages[i]);
-	}
-	ck_assert_uint_eq(bhi_oom_events_count(), 3);
-	support_end();
-}
-END_TEST
-
-/* Linux before the list: somebody else's victim is in the way, and this one is waited for
- * for ever. */
-START_TEST(were_the_hand_over_no_list_one_victim_would_be_lost)
-{
-	struct shortage *lost = &shortages[2];
-
-	support_start_tasks(TASK_ZONE, 0);
-	bhi_policy.without.victim_list = true;
-	three_shortages();
-	support_await_reaped(shortages[0].victim);
-	support_await_reaped(shortages[1].victim);
-	await_decisions(lost, 3);
-	ck_assert_uint_eq(bhi_load(&lost->want.done), 0);
-	ck_assert_uint_eq(support_task_stat(lost->victim).is_reaped, 0);
-	ck_assert_uint_eq(support_task_stat(lost->victim).bytes, 6 * MIB);
-	support_set(lost->group, BH_MAX, BH_UNLIMITED);
-	for (int i = 0; i < 3; i++)
-		shortage_end(&shortages[i]);
-	support_end();
-}
-END_TEST
-
 START_TEST(setting_a_max_below_the_usage_kills_until_it_fits)
 {
 	struct bh_group *group;
@@ -606,8 +520,6 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_ring_keeps_the_last_ooms);
 	tcase_add_loop_test(tcase, losing_the_oom_lock_is_progress, 0, 2);
 	tcase_add_test(tcase, ooms_at_the_same_time_lose_no_victim);
-	tcase_add_test(tcase, ooms_while_the_reaper_is_busy_lose_no_victim);
-	tcase_add_test(tcase, were_the_hand_over_no_list_one_victim_would_be_lost);
 	tcase_add_test(tcase, setting_a_max_below_the_usage_kills_until_it_fits);
 }
 

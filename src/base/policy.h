@@ -28,6 +28,10 @@ struct bhi_policy_without {
 	bool exclusive_claims;
 	/* The reaper does not mark a region unstable before it zaps it. */
 	bool unstable;
+	/* A victim that is not finished keeps nobody from being chosen. */
+	bool wait_for_victim;
+	/* Nobody looks at memory once more under the OOM lock. */
+	bool last_look;
 };
 
 struct bhi_policy {

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/policy.h"
 #include "base/sys.h"
 #include "oom/choose.h"
 #include "oom/events.h"
@@ -68,6 +69,8 @@ static struct bh_task *choose(const struct bh_group *over, struct bhi_oom_event 
 		candidate = candidate_of(task);
 		switch (bhi_oom_consider(&candidate, total, &best)) {
 		case BHI_OOM_ABORT:
+			if (bhi_policy.without.wait_for_victim)
+				break;
 			*ret_abort = true;
 			return NULL;
 		case BHI_OOM_TAKE:

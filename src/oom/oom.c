@@ -2,7 +2,9 @@
 #include "oom/oom.h"
 
 #include "account/waiters.h"
+#include "base/policy.h"
 #include "base/sys.h"
+#include "base/testpoint.h"
 #include "oom/killer.h"
 #include "task/kill.h"
 
@@ -26,6 +28,7 @@ static bool kill_one(struct bh_group *over, int64_t size, bool *ret_room)
 {
 	bool killed = false;
 
+	bhi_testpoint(BHI_TP_SHORT);
 	/* Losing is progress: the winner frees memory for both, and a second kill for one
 	 * shortage is what the lock is there to prevent. */
 	if (!bhi_lock_try(&bhi_oom_lock)) {
@@ -35,7 +38,7 @@ static bool kill_one(struct bh_group *over, int64_t size, bool *ret_room)
 	}
 	/* The last look asks for more than the request needs, the high mark: memory that
 	 * is coming back in bulk is worth waiting for. */
-	*ret_room = has_room(over, size);
+	*ret_room = has_room(over, size) && !bhi_policy.without.last_look;
 	if (!*ret_room)
 		killed = bhi_oom_killer && bhi_oom_killer(over, size);
 	bhi_lock_release(&bhi_oom_lock);
