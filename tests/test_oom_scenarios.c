@@ -386,46 +386,75 @@ START_TEST(t7_the_zone_is_short_before_a_group_is)
 }
 END_TEST
 
-/* T9: killed, in a hold section, and charging for ever. */
+/* T9: killed, in a hold section, and charging as if for ever. A touch that finds nothing
+ * more would end the process. */
+#define MUCH (4 * BHI_TASK_OVERDRAFT)
+
+struct glutton {
+	bool by_call;
+	int64_t touches;
+	int64_t got;
+};
+
 static int charge_although_killed(void *arg)
 {
-	bool by_call = *(int *)arg;
-	size_t nr = 0;
+	struct glutton *g = arg;
 
 	support_filled_map(MIB, 1);
 	bh_hold();
 	bh_task_kill(bh_current());
-	while (by_call && bh_malloc(64 * KIB))
-		nr++;
-	if (!by_call) {
-		volatile char *p = bh_map(BHI_TASK_OVERDRAFT / 2, 0);
+	while (g->by_call && g->got < MUCH && bh_malloc(64 * KIB))
+		g->got += 64 * (int64_t)KIB;
+	if (!g->by_call) {
+		volatile char *p = bh_map((size_t)g->touches, 0);
 
-		for (int64_t i = 0; i < BHI_TASK_OVERDRAFT / 2; i += (int64_t)PAGE)
-			p[i] = 1;
+		for (; g->got < g->touches; g->got += (int64_t)PAGE)
+			p[g->got] = 1;
 	}
-	ck_assert(!by_call || nr);
 	bh_release();
 	return 0;
 }
 
-START_TEST(t9_a_dying_task_takes_no_more_than_its_overdraft_past_the_limit)
+/* How far past its limit the group was. */
+static int64_t overcharge_of(struct glutton *g)
 {
-	struct bh_group *group;
-	struct bh_task *other;
-	struct bh_report report;
+	struct bh_group *group = support_limited(NULL, "group", MIB);
+	struct bh_task *other = support_idle_task(NULL, "other", 0, 50 * MIB);
+	int64_t peak;
 
-	support_start_tasks(TASK_ZONE, 0);
-	group = support_limited(NULL, "group", MIB);
-	other = support_idle_task(NULL, "other", 0, 50 * MIB);
-	ck_assert_int_eq(bh_task_run(group, NULL, charge_although_killed, &_i, &report),
-		-ECANCELED);
-	ck_assert_uint_gt(support_stat(group).peak, MIB);
-	ck_assert_uint_le(support_stat(group).peak, MIB + (uint64_t)BHI_TASK_OVERDRAFT);
+	ck_assert_int_eq(
+		bh_task_run(group, NULL, charge_although_killed, g, NULL), -ECANCELED);
+	peak = (int64_t)support_stat(group).peak;
 	ck_assert_uint_eq(support_stat(bh_root()).events.oom_kill, 0);
 	ck_assert_uint_eq(support_usage(group), 0);
 	bh_task_put(other);
 	bh_group_put(group);
 	support_end();
+	return peak - (int64_t)MIB;
+}
+
+START_TEST(t9_a_dying_task_takes_no_more_than_its_overdraft_past_the_limit)
+{
+	struct glutton g = {.by_call = _i, .touches = BHI_TASK_OVERDRAFT / 2};
+	int64_t over;
+
+	support_start_tasks(TASK_ZONE, 0);
+	over = overcharge_of(&g);
+	ck_assert_int_gt(g.got, 0);
+	ck_assert_int_lt(g.got, MUCH);
+	ck_assert_int_gt(over, 0);
+	ck_assert_int_le(over, BHI_TASK_OVERDRAFT);
+}
+END_TEST
+
+START_TEST(t9_were_the_overdraft_not_capped_a_dying_task_would_take_what_it_wants)
+{
+	struct glutton g = {.by_call = _i, .touches = MUCH};
+
+	support_start_tasks(TASK_ZONE, 0);
+	bhi_policy.without.overdraft_cap = true;
+	ck_assert_int_ge(overcharge_of(&g), MUCH);
+	ck_assert_int_eq(g.got, MUCH);
 }
 END_TEST
 
@@ -611,6 +640,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, t7_the_zone_is_short_before_a_group_is);
 	tcase_add_loop_test(tcase,
 		t9_a_dying_task_takes_no_more_than_its_overdraft_past_the_limit, 0, 2);
+	tcase_add_loop_test(tcase,
+		t9_were_the_overdraft_not_capped_a_dying_task_would_take_what_it_wants, 0,
+		2);
 	tcase_add_test(tcase, t10_who_waits_for_the_lock_of_a_killed_holder_gets_it);
 	tcase_add_test(tcase, t12_reaped_memory_is_an_error_and_not_zeros);
 	tcase_add_test(tcase, t14_a_victim_is_not_throttled);

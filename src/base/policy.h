@@ -32,6 +32,8 @@ struct bhi_policy_without {
 	bool wait_for_victim;
 	/* Nobody looks at memory once more under the OOM lock. */
 	bool last_look;
+	/* Hold sections take what they want past the limits of groups. */
+	bool overdraft_cap;
 };
 
 struct bhi_policy {

@@ -19,6 +19,8 @@
 
 #include <errno.h>
 
+#include "base/policy.h"
+
 /* Counts, and the charges that they are for, change together. */
 static struct bhi_lock lock = BHI_LOCK_INIT(BHI_RANK_OVERDRAFT);
 
@@ -57,6 +59,15 @@ static bool fits(struct bh_group *group, int64_t size) BH_REQUIRES(lock)
 	return true;
 }
 
+static bool is_within_bounds(const struct bh_task *task, struct bh_group *group,
+	int64_t size) BH_REQUIRES(lock)
+{
+	bhi_assert_held(&lock);
+	if (bhi_policy.without.overdraft_cap)
+		return true;
+	return size <= BHI_TASK_OVERDRAFT - task->overdraft && fits(group, size);
+}
+
 static void add(struct bh_group *group, int64_t size, bool is_private) BH_REQUIRES(lock)
 {
 	bhi_assert_held(&lock);
@@ -91,7 +102,7 @@ int bhi_overdraft_charge(
 
 	bhi_lock_acquire(&lock);
 	settle(task);
-	if (size <= BHI_TASK_OVERDRAFT - task->overdraft && fits(group, size) &&
+	if (is_within_bounds(task, group, size) &&
 		bhi_counter_try_charge(
 			&group->counter, size, BHI_RESERVE_HALF, true, &over)) {
 		add(group, size, is_private);
