@@ -353,12 +353,12 @@ static int hold_until_told(void *arg)
 	return 0;
 }
 
-START_TEST(a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends)
+/* What a waiter that sleeps is told when the holder's task ends. */
+static int told_at_the_end(void)
 {
 	struct support_visit holder, waiter;
 	uint32_t holds = 0;
 
-	support_start(ZONE);
 	support_visit(&holder, "holder", 0, hold_until_told, &holds);
 	support_await(&holds, 1);
 	support_visit(&waiter, "waiter", 0, lock_and_unlock, NULL);
@@ -367,9 +367,23 @@ START_TEST(a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends)
 	ck_assert_int_eq(support_visit_end(&holder), 0);
 	ck_assert_uint_eq(holder.report.nr_leaked_locks, 1);
 	ck_assert_int_eq(support_visit_end(&waiter), 0);
-	ck_assert_int_eq(waiter.report.value, -EOWNERDEAD);
 	check_is_free();
 	support_end();
+	return waiter.report.value;
+}
+
+START_TEST(a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends_and_is_told)
+{
+	support_start(ZONE);
+	ck_assert_int_eq(told_at_the_end(), -EOWNERDEAD);
+}
+END_TEST
+
+START_TEST(were_the_mutex_not_marked_its_next_holder_would_not_be_told)
+{
+	support_start(ZONE);
+	bhi_policy.without.owner_died = true;
+	ck_assert_int_eq(told_at_the_end(), 0);
 }
 END_TEST
 
@@ -533,7 +547,10 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_killed_waiter_that_is_cooperative_is_told);
 	tcase_add_test(tcase, a_killed_task_takes_no_mutex_any_more);
 	tcase_add_test(tcase, owner_died_reaches_the_next_holder_and_no_other);
-	tcase_add_test(tcase, a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends);
+	tcase_add_test(
+		tcase, a_sleeping_waiter_gets_the_mutex_of_a_task_that_ends_and_is_told);
+	tcase_add_test(
+		tcase, were_the_mutex_not_marked_its_next_holder_would_not_be_told);
 	tcase_add_test(
 		tcase, a_task_that_ends_with_mutexes_held_is_reported_with_the_place);
 	tcase_add_test(tcase, a_waiter_reaped_when_it_was_woken_wakes_the_next);

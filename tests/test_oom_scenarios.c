@@ -465,41 +465,48 @@ static int lock_and_return(void *arg)
 	return 0;
 }
 
-static int lock_of_the_dead(void *arg)
-{
-	ck_assert_int_eq(bh_mutex_lock(arg), -EOWNERDEAD);
-	ck_assert_int_eq(bh_mutex_unlock(arg), 0);
-	return 1;
-}
-
 struct inheritance {
 	struct bh_mutex mutex;
+	int first, second;    /* what the lock protects is whole when they are equal */
 	uint32_t held, go_on; /* atomic */
 };
+
+static int lock_of_the_dead(void *arg)
+{
+	struct inheritance *it = arg;
+	int r = bh_mutex_lock(&it->mutex);
+
+	/* Who is told makes it whole. */
+	if (r == -EOWNERDEAD)
+		it->second = it->first;
+	ck_assert_int_eq(bh_mutex_unlock(&it->mutex), 0);
+	return r;
+}
 
 static int lock_and_end_when_told(void *arg)
 {
 	struct inheritance *it = arg;
 
 	(void)lock_and_return(&it->mutex);
+	it->first++;
 	bhi_store_release(&it->held, 1);
 	support_await(&it->go_on, 1);
 	return 0;
 }
 
-START_TEST(t10_who_waits_for_the_lock_of_a_killed_holder_gets_it)
+/* What the waiter was told; *@ret_whole: what the lock protects is. */
+static int inherit(bool *ret_whole)
 {
 	struct inheritance it = {0};
 	struct support_entry holder, waiter;
 	struct bh_task *tasks[2];
 
-	support_start_tasks(TASK_ZONE, 3);
 	bh_mutex_init(&it.mutex, "left");
 	tasks[0] = support_task(NULL, "holder", 0);
 	tasks[1] = support_task(NULL, "waiter", 0);
 	support_enter(&holder, tasks[0], lock_and_end_when_told, &it);
 	support_await(&it.held, 1);
-	support_enter(&waiter, tasks[1], lock_of_the_dead, &it.mutex);
+	support_enter(&waiter, tasks[1], lock_of_the_dead, &it);
 	support_await_asleep(tasks[1]);
 	ck_assert_int_eq(bh_task_kill(tasks[0]), 0);
 	support_await_reaped(tasks[0]);
@@ -507,10 +514,31 @@ START_TEST(t10_who_waits_for_the_lock_of_a_killed_holder_gets_it)
 	ck_assert_int_eq(support_enter_end(&holder), -ECANCELED);
 	ck_assert_uint_eq(holder.report.nr_leaked_locks, 1);
 	ck_assert_int_eq(support_enter_end(&waiter), 0);
-	ck_assert_int_eq(waiter.report.value, 1);
 	bh_task_put(tasks[0]);
 	bh_task_put(tasks[1]);
 	support_end();
+	*ret_whole = it.first == it.second;
+	return waiter.report.value;
+}
+
+START_TEST(t10_who_waits_for_the_lock_of_a_killed_holder_gets_it_and_is_told)
+{
+	bool whole;
+
+	support_start_tasks(TASK_ZONE, 3);
+	ck_assert_int_eq(inherit(&whole), -EOWNERDEAD);
+	ck_assert(whole);
+}
+END_TEST
+
+START_TEST(t10_were_the_waiter_not_told_it_would_take_half_for_whole)
+{
+	bool whole;
+
+	support_start_tasks(TASK_ZONE, 3);
+	bhi_policy.without.owner_died = true;
+	ck_assert_int_eq(inherit(&whole), 0);
+	ck_assert(!whole);
 }
 END_TEST
 
@@ -643,7 +671,9 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		t9_were_the_overdraft_not_capped_a_dying_task_would_take_what_it_wants, 0,
 		2);
-	tcase_add_test(tcase, t10_who_waits_for_the_lock_of_a_killed_holder_gets_it);
+	tcase_add_test(
+		tcase, t10_who_waits_for_the_lock_of_a_killed_holder_gets_it_and_is_told);
+	tcase_add_test(tcase, t10_were_the_waiter_not_told_it_would_take_half_for_whole);
 	tcase_add_test(tcase, t12_reaped_memory_is_an_error_and_not_zeros);
 	tcase_add_test(tcase, t14_a_victim_is_not_throttled);
 	tcase_add_test(tcase, t16_scores_are_relative_to_the_limit_that_was_hit);

@@ -355,6 +355,25 @@ START_TEST(the_end_of_a_writers_task_reaches_readers_until_it_reached_a_writer)
 }
 END_TEST
 
+START_TEST(were_the_rwlock_not_marked_the_next_reader_would_not_be_told)
+{
+	struct support_visit reader;
+	struct holder holder;
+
+	support_start(ZONE);
+	bhi_policy.without.owner_died = true;
+	holder_start(&holder, bh_rwlock_wrlock);
+	holder.leaks = true;
+	support_visit(&reader, "reader", 0, read_it, NULL);
+	support_await_asleep(reader.task);
+	ck_assert_int_eq(holder_end(&holder), 0);
+	ck_assert_int_eq(support_visit_end(&reader), 0);
+	ck_assert_int_eq(reader.report.value, 0);
+	check_is_free();
+	support_end();
+}
+END_TEST
+
 START_TEST(the_end_of_a_readers_task_lets_the_waiting_writer_in)
 {
 	struct support_visit writer;
@@ -568,6 +587,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_killed_waiter_that_may_not_unwind_is_told);
 	tcase_add_test(tcase,
 		the_end_of_a_writers_task_reaches_readers_until_it_reached_a_writer);
+	tcase_add_test(
+		tcase, were_the_rwlock_not_marked_the_next_reader_would_not_be_told);
 	tcase_add_test(tcase, the_end_of_a_readers_task_lets_the_waiting_writer_in);
 	tcase_add_test(
 		tcase, a_task_that_ends_with_rwlocks_held_is_reported_with_the_place);

@@ -34,6 +34,8 @@ struct bhi_policy_without {
 	bool last_look;
 	/* Hold sections take what they want past the limits of groups. */
 	bool overdraft_cap;
+	/* A lock that is left held is handed over as if it had been given up. */
+	bool owner_died;
 };
 
 struct bhi_policy {

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/fmt.h"
+#include "base/policy.h"
 #include "base/sys.h"
 #include "base/where.h"
 #include "task/holder.h"
@@ -142,7 +143,8 @@ uint32_t bhi_mutexes_leak(struct bh_task *task)
 			task->name, mutex->name_ ? mutex->name_ : "?",
 			bhi_where(mutex->where_, where));
 		bhi_list_unlink(node);
-		mutex->flags_ |= OWNER_DIED;
+		if (!bhi_policy.without.owner_died)
+			mutex->flags_ |= OWNER_DIED;
 		give_up(mutex);
 		nr++;
 	}

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "base/fmt.h"
+#include "base/policy.h"
 #include "base/sys.h"
 #include "base/where.h"
 #include "task/holder.h"
@@ -228,7 +229,7 @@ uint32_t bhi_rwlocks_leak(struct bh_task *task)
 		if (held->owner != task)
 			continue;
 		report_leak(task, held);
-		if (held->mode == BHI_RWLOCK_WRITE)
+		if (held->mode == BHI_RWLOCK_WRITE && !bhi_policy.without.owner_died)
 			held->rwlock->flags_ |= OWNER_DIED;
 		give_up(held);
 		nr++;
