@@ -31,11 +31,13 @@ static uint64_t end_of(unsigned bucket)
 void bhi_latency_note(enum bh_victim_state state, enum bhi_latency_kind kind, uint64_t ns)
 {
 	struct bhi_latency *latency = &table[state][kind];
+	uint64_t max = bhi_load(&latency->max_ns);
 
-	bhi_add(&latency->nr, 1);
+	/* The reaper and threads that unwind come at the same time. */
+	while (ns > max && !bhi_compare_exchange(&latency->max_ns, &max, ns))
+		;
 	bhi_add(&latency->buckets[bucket_of(ns)], 1);
-	if (ns > bhi_load(&latency->max_ns))
-		bhi_store(&latency->max_ns, ns);
+	bhi_add(&latency->nr, 1);
 }
 
 const struct bhi_latency *bhi_latency_of(

@@ -16,7 +16,9 @@ enum bhi_latency_kind {
 
 #define BHI_VICTIM_STATES (BH_VICTIM_IDLE + 1)
 
-/* Four buckets to a doubling of microseconds: a percentile is at most 19 % too high. */
+/* A bucket for each of the first microseconds, then four to a doubling: a percentile is
+ * at most a quarter, or a microsecond, too high. The last one has what is longer than two
+ * hours. */
 #define BHI_LATENCY_BUCKETS 128
 
 struct bhi_latency {
@@ -34,8 +36,8 @@ void bhi_latency_note(
 const struct bhi_latency *bhi_latency_of(
 	enum bh_victim_state state, enum bhi_latency_kind kind);
 
-/* The upper end of the bucket that holds the @permille smallest, in ns; 0: none. Context:
- * any. */
+/* The upper end of the bucket that the @permille smallest reach, not more than the
+ * maximum, in ns; 0: none. Context: any. */
 uint64_t bhi_latency_percentile(const struct bhi_latency *latency, unsigned permille);
 
 #endif
