@@ -332,6 +332,27 @@ uint64_t bhi_group_left_behind(struct bh_group *group)
 	return (uint64_t)bhi_max(sum, (int64_t)0);
 }
 
+void bhi_group_sums(
+	struct bh_group *group, uint64_t *ret_external, uint64_t *ret_left_behind)
+{
+	int64_t external = 0, left_behind = 0;
+
+	bhi_lock_acquire(&bhi_group_tree_lock);
+	for (struct bh_group *at = group; at; at = next_locked(group, at))
+		external += bhi_load(&at->external);
+	bhi_list_for_each (node, &state.left) {
+		const struct bh_group *left =
+			bhi_list_entry(node, struct bh_group, siblings);
+
+		/* What was left behind in its turn counts in the parent. */
+		if (!left->parent->offline && bhi_group_is_within(left->parent, group))
+			left_behind += bhi_load(&left->counter.usage);
+	}
+	bhi_lock_release(&bhi_group_tree_lock);
+	*ret_external = (uint64_t)bhi_max(external, (int64_t)0);
+	*ret_left_behind = (uint64_t)bhi_max(left_behind, (int64_t)0);
+}
+
 uint32_t bhi_group_nr_ids(void)
 {
 	bhi_assert_held(&bhi_group_tree_lock);

@@ -132,6 +132,11 @@ void bhi_group_sweep(void);
 /* Bytes charged to offline children of @group. Context: may wait. */
 uint64_t bhi_group_left_behind(struct bh_group *group);
 
+/* Of @group and its descendants: bytes of bh_charge, but for what stocks count, and bytes
+ * charged to offline groups. One look at each. Context: any, no allocation. */
+void bhi_group_sums(
+	struct bh_group *group, uint64_t *ret_external, uint64_t *ret_left_behind);
+
 /* One more than the highest id ever used. Context: any; under the tree lock. */
 uint32_t bhi_group_nr_ids(void) BH_REQUIRES(bhi_group_tree_lock);
 

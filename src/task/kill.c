@@ -10,8 +10,7 @@
 
 void (*bhi_task_reap_hook)(struct bh_task *task);
 
-/* What the words say now; they may change while they are read. */
-static enum bh_victim_state state_of(const struct bh_task *task)
+enum bh_victim_state bhi_task_state(const struct bh_task *task)
 {
 	if (!bhi_load(&task->inside))
 		return BH_VICTIM_IDLE;
@@ -38,7 +37,7 @@ bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *caus
 
 	if (!claim(kill))
 		return false;
-	kill->state = state_of(task);
+	kill->state = bhi_task_state(task);
 	kill->time_ns = bhi_sys_now_ns();
 	kill->bytes = bhi_load(&task->region.bytes);
 	kill->cause = *cause;

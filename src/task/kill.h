@@ -16,6 +16,10 @@ extern void (*bhi_task_reap_hook)(struct bh_task *task);
  */
 bool bhi_task_claim_kill(struct bh_task *task, const struct bhi_kill_cause *cause);
 
+/* What the task is doing, which may change while it is looked at. Context: any, no
+ * allocation. */
+enum bh_victim_state bhi_task_state(const struct bh_task *task);
+
 /* Signal, wake and hand over to the reaper; calls on_kill, so no lock is held. Context:
  * any, no allocation. */
 void bhi_task_deliver_kill(struct bh_task *task);
