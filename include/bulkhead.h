@@ -609,6 +609,104 @@ struct bh_shrinker {
 int bh_shrinker_register(struct bh_shrinker *shrinker);
 int bh_shrinker_unregister(struct bh_shrinker *shrinker);
 
+/* ------------------------------------------------------------- out of memory */
+
+/* What the request was that did not fit. */
+enum bh_oom_origin {
+	BH_OOM_CALL,      /* a call for memory */
+	BH_OOM_PAGEFAULT, /* a first touch, or the end of a hold section that had some */
+	BH_OOM_LIMIT,     /* bh_group_set() of a BH_MAX below the usage */
+};
+
+/* What it did not fit into. */
+enum bh_oom_constraint {
+	BH_OOM_IN_GROUP,  /* the max of a group */
+	BH_OOM_IN_ZONE,   /* the zone */
+	BH_OOM_IN_KERNEL, /* it fitted, and the kernel had no page for a first touch */
+};
+
+/* Why the reaper gave a victim up. */
+enum bh_unreaped {
+	BH_UNREAPED_NONE,
+	BH_UNREAPED_HOLDING,     /* it stayed in a hold section */
+	BH_UNREAPED_DUMPED,      /* it is between bh_task_dump_begin() and its end */
+	BH_UNREAPED_COOPERATIVE, /* it is BH_TASK_COOPERATIVE */
+};
+
+/* The points of a task that is never chosen. */
+#define BH_OOM_NEVER INT64_MIN
+
+/* A task of the group that was over its limit, or of a descendant. */
+struct bh_oom_row {
+	char name[32];
+	char group[64]; /* path of its group, cut at the front */
+	uint64_t bytes; /* private memory */
+	int64_t points; /* pages of it, and oom_score_adj thousandths of the limit's */
+	int32_t oom_score_adj;
+	enum bh_victim_state state; /* what it was doing */
+	uint32_t is_chosen;         /* the victim */
+	uint32_t is_asker;
+};
+
+#define BH_OOM_ROWS 16
+
+/*
+ * An OOM: somebody asked for memory, reclaim was hopeless, and a task was to be killed.
+ * The last 16 stand in bh_report_write(). Later versions add members at the end only.
+ */
+struct bh_oom_event {
+	uint32_t size; /* of this struct, as the library that filled it knows it */
+	uint32_t reserved;
+	uint64_t number;  /* 1 is the first of this process */
+	uint64_t time_ns; /* on CLOCK_MONOTONIC */
+	/* who asked, and for what */
+	char asker[32];       /* name of the task; "": a thread outside of tasks */
+	char asker_group[64]; /* path of the task's group, cut at the front */
+	int32_t asker_adj;    /* its oom_score_adj */
+	enum bh_oom_origin origin;
+	uint64_t asked;      /* bytes */
+	uint32_t flags;      /* of the request: enum bh_flags */
+	uint32_t is_private; /* whether it was for private memory */
+	/* the group that was over its limit; bytes, with those of its descendants */
+	char over[64]; /* its path, cut at the front */
+	enum bh_oom_constraint constraint;
+	uint32_t reserved2;
+	uint64_t usage;
+	uint64_t limit; /* not more than the zone */
+	uint64_t failcnt;
+	uint64_t private_bytes; /* of the usage: private memory of tasks */
+	uint64_t shared_bytes;  /* the rest, with what threads hold in advance */
+	uint64_t external;      /* of bh_charge, but for what threads hold in advance */
+	uint64_t left_behind;   /* of deleted groups */
+	/* the tasks there that were not killed before */
+	uint32_t nr_candidates; /* that could be chosen */
+	uint32_t nr_rows;
+	uint32_t nr_more; /* for which the table had no room */
+	uint32_t reserved3;
+	struct bh_oom_row rows[BH_OOM_ROWS]; /* most points first */
+	/* the victim */
+	char why[160];       /* a sentence: why this one, or why nobody */
+	uint32_t has_victim; /* 0: nobody could be killed, the request fails */
+	uint32_t nr_killed;
+	char victim[32];
+	char victim_group[64];  /* path of its group, cut at the front */
+	uint32_t is_group_kill; /* all of a group was killed with it, by BH_OOM_GROUP */
+	int32_t victim_adj;     /* its oom_score_adj */
+	int64_t victim_points;  /* as in its row */
+	char killed_group[64];  /* path of the group that was killed as one, or "" */
+	uint64_t victim_bytes;  /* its private memory when it was killed */
+	uint64_t killed_bytes;  /* the same of all that were killed */
+	enum bh_victim_state victim_state;
+	/* what became of their memory until now */
+	enum bh_unreaped unreaped; /* of those given up, the last one */
+	uint32_t nr_tries;         /* of the reaper, until then */
+	uint32_t nr_given_up;      /* some may have come back by themselves since */
+	uint32_t nr_reaped;        /* victims whose memory is back, whoever took it */
+	uint32_t reserved4;
+	uint64_t reaped;    /* bytes of these, with what they still got meanwhile */
+	uint64_t reaped_ns; /* from the kill until the last of them was back */
+};
+
 /* ------------------------------------------------------------ looking inside */
 
 enum bh_format {

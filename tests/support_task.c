@@ -176,9 +176,9 @@ unsigned support_nr_descriptors(void)
 	return nr;
 }
 
-struct bhi_oom_event support_last_oom(void)
+struct bh_oom_event support_last_oom(void)
 {
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 
 	ck_assert(bhi_oom_events_read(0, &event));
 	return event;
@@ -186,7 +186,7 @@ struct bhi_oom_event support_last_oom(void)
 
 unsigned support_nr_hopeless_ooms(void)
 {
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 	unsigned nr = 0;
 
 	for (unsigned i = 0; bhi_oom_events_read(i, &event); i++)

@@ -64,7 +64,7 @@ uint64_t support_status_bytes(const char *name);
 unsigned support_nr_descriptors(void);
 
 /* The newest OOM; fails if there was none. */
-struct bhi_oom_event support_last_oom(void);
+struct bh_oom_event support_last_oom(void);
 
 /* How many of the OOMs in the ring found no killable task. */
 unsigned support_nr_hopeless_ooms(void);

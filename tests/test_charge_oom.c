@@ -205,21 +205,28 @@ START_TEST(the_last_look_asks_the_zone_for_its_high_mark)
 }
 END_TEST
 
+static bool decide(struct bh_group *over, uint64_t size)
+{
+	const struct bhi_oom_request request = {.size = (int64_t)size};
+
+	return bhi_oom(over, &request);
+}
+
 START_TEST(the_oom_decision_by_itself)
 {
 	struct bh_group *group;
 
 	support_start(SHORT_ZONE);
 	group = group_at_max(4 * PAGE, BH_KILL);
-	ck_assert(!bhi_oom(group, PAGE));
+	ck_assert(!decide(group, PAGE));
 	bh_uncharge(group, PAGE);
 	bhi_stock_drain(group);
-	ck_assert(bhi_oom(group, PAGE));
-	ck_assert(!bhi_oom(group, 2 * PAGE));
+	ck_assert(decide(group, PAGE));
+	ck_assert(!decide(group, 2 * PAGE));
 	bhi_oom_killer = support_kill;
-	ck_assert(!bhi_oom(group, 2 * PAGE));
+	ck_assert(!decide(group, 2 * PAGE));
 	support_killer.gives = PAGE;
-	ck_assert(bhi_oom(group, 2 * PAGE));
+	ck_assert(decide(group, 2 * PAGE));
 	ck_assert_uint_eq(support_killer.nr_calls, 2);
 	ck_assert(bhi_lock_try(&bhi_oom_lock));
 	bhi_lock_release(&bhi_oom_lock);

@@ -139,21 +139,26 @@ END_TEST
 /* Rows of the OOM report, in the order of the scan. */
 START_TEST(the_table_of_an_oom_has_the_best_and_the_one_that_is_chosen_first)
 {
-	static const int64_t points[] = {3, 9, BHI_OOM_NEVER, 9, 1, 9, 4, 5, 9, 2, 8, 9};
-	struct bhi_oom_event event = {0};
+	static const int64_t points[] = {3, 9, BHI_OOM_NEVER, 9, 1, 9, 4, 5, 9, 2, 8, 9,
+		-7, 0, 0, -8, 6, 6, BHI_OOM_NEVER, 7};
+	static const int64_t sorted[BH_OOM_ROWS] = {
+		9, 9, 9, 9, 9, 8, 7, 6, 6, 5, 4, 3, 2, 1, 0, 0};
+	struct bh_oom_event event = {0};
 
-	for (size_t i = 0; i < bhi_array_size(points); i++) {
-		struct bhi_oom_row row = {.points = points[i], .bytes = i};
+	for (uint32_t i = 0; i < bhi_array_size(points); i++) {
+		struct bh_oom_row *row = bhi_oom_event_row(&event, points[i]);
 
-		bhi_oom_event_row(&event, &row);
+		ck_assert_uint_eq(event.nr_rows + event.nr_more, i + 1);
+		/* The second one that is never chosen finds the table full. */
+		ck_assert((row == NULL) == (i == 18));
+		if (row)
+			row->bytes = i;
 	}
-	ck_assert_uint_eq(event.nr_rows, BHI_OOM_EVENT_TASKS);
+	ck_assert_uint_eq(event.nr_rows, BH_OOM_ROWS);
+	ck_assert_uint_eq(event.nr_more, bhi_array_size(points) - BH_OOM_ROWS);
 	ck_assert_uint_eq(event.rows[0].bytes, 11);
-	for (uint32_t i = 0; i < 5; i++)
-		ck_assert_int_eq(event.rows[i].points, 9);
-	ck_assert_int_eq(event.rows[5].points, 8);
-	ck_assert_int_eq(event.rows[6].points, 5);
-	ck_assert_int_eq(event.rows[7].points, 4);
+	for (uint32_t i = 0; i < BH_OOM_ROWS; i++)
+		ck_assert_int_eq(event.rows[i].points, sorted[i]);
 }
 END_TEST
 

@@ -118,7 +118,7 @@ START_TEST(victims_come_from_all_of_the_group_that_is_over)
 	struct want want = {.size = 3 * MIB, .by_call = _i};
 	struct bh_group *over, *a, *b;
 	struct bh_task *tasks[4];
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 	struct bh_report report;
 
 	support_start_tasks(TASK_ZONE, 0);
@@ -144,16 +144,16 @@ START_TEST(victims_come_from_all_of_the_group_that_is_over)
 	ck_assert_uint_eq(event.number, 1);
 	ck_assert(event.has_victim && !event.is_group_kill);
 	ck_assert_uint_eq(event.nr_killed, 1);
-	ck_assert_uint_eq(event.nr_tasks, 3);
+	ck_assert_uint_eq(event.nr_candidates, 3);
 	ck_assert_uint_eq(event.nr_rows, 3);
 	ck_assert_str_eq(event.rows[0].name, "large");
 	ck_assert(event.rows[0].is_chosen && !event.rows[1].is_chosen);
 	ck_assert_uint_eq(event.rows[0].bytes, 5 * MIB);
-	ck_assert_str_eq(event.cause.over, "/over");
-	ck_assert_str_eq(event.cause.asker, "asker");
-	ck_assert_uint_eq(event.cause.asked, want.by_call ? want.size : PAGE);
-	ck_assert_uint_eq(event.cause.limit, 8 * MIB);
-	ck_assert_uint_le(event.cause.usage, 8 * MIB);
+	ck_assert_str_eq(event.over, "/over");
+	ck_assert_str_eq(event.asker, "asker");
+	ck_assert_uint_eq(event.asked, want.by_call ? want.size : PAGE);
+	ck_assert_uint_eq(event.limit, 8 * MIB);
+	ck_assert_uint_le(event.usage, 8 * MIB);
 	ck_assert_uint_gt(event.failcnt, 0);
 	/* The victim hears the same. */
 	ck_assert_int_eq(bh_task_enter(tasks[1], ask, &want, &report), -ECANCELED);
@@ -161,7 +161,7 @@ START_TEST(victims_come_from_all_of_the_group_that_is_over)
 	ck_assert_int_eq(report.victim_state, BH_VICTIM_IDLE);
 	ck_assert_str_eq(report.over, "/over");
 	ck_assert_str_eq(report.asker, "asker");
-	ck_assert_uint_eq(report.asked, event.cause.asked);
+	ck_assert_uint_eq(report.asked, event.asked);
 	ck_assert_uint_eq(report.limit, 8 * MIB);
 	ck_assert_uint_eq(report.bytes, 5 * MIB);
 	ck_assert_uint_eq(report.reaped, 5 * MIB);
@@ -217,7 +217,7 @@ START_TEST(the_zone_is_the_limit_of_the_root)
 	ck_assert_int_eq(bh_task_enter(tasks[2], ask, &want, NULL), 0);
 	ck_assert(is_killed(tasks[1]));
 	ck_assert(!is_killed(tasks[0]));
-	ck_assert_str_eq(support_last_oom().cause.over, "/");
+	ck_assert_str_eq(support_last_oom().over, "/");
 	put_all(tasks, 3);
 	bh_group_put(group);
 	support_end();
@@ -239,7 +239,7 @@ START_TEST(a_high_oom_score_adj_is_preferred_to_size)
 	ck_assert(is_killed(tasks[1]));
 	ck_assert(!is_killed(tasks[0]));
 	ck_assert_str_eq(support_last_oom().rows[0].name, "wanted");
-	ck_assert_int_eq(support_last_oom().rows[0].adj, 900);
+	ck_assert_int_eq(support_last_oom().rows[0].oom_score_adj, 900);
 	put_all(tasks, 3);
 	bh_group_put(group);
 	support_end();
@@ -359,7 +359,7 @@ START_TEST(with_nobody_to_kill_a_call_fails)
 	ck_assert_ptr_null(want.got);
 	ck_assert_uint_eq(bhi_oom_events_count(), 1);
 	ck_assert(!support_last_oom().has_victim);
-	ck_assert_uint_eq(support_last_oom().nr_tasks, 0);
+	ck_assert_uint_eq(support_last_oom().nr_candidates, 0);
 	ck_assert_uint_eq(support_last_oom().nr_rows, 2);
 	ck_assert_uint_eq(support_last_oom().nr_killed, 0);
 	ck_assert_uint_eq(support_stat(group).local.oom_kill, 0);
@@ -394,7 +394,7 @@ END_TEST
 
 START_TEST(the_ring_keeps_the_last_ooms)
 {
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 	struct bh_group *group;
 
 	support_start_tasks(TASK_ZONE, 0);

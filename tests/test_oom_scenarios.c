@@ -376,7 +376,7 @@ START_TEST(t7_the_zone_is_short_before_a_group_is)
 	tasks[4] = support_task(groups[4], "grows", 0);
 	ck_assert_int_eq(bh_task_enter(tasks[4], grow, &size, NULL), 0);
 	ck_assert_uint_eq(support_stat(bh_root()).events.oom_kill, 1);
-	ck_assert_str_eq(support_last_oom().cause.over, "/");
+	ck_assert_str_eq(support_last_oom().over, "/");
 	for (int i = 0; i < 5; i++) {
 		ck_assert_uint_eq(support_stat(groups[i]).local.oom, 0);
 		bh_task_put(tasks[i]);

@@ -90,7 +90,7 @@ static int touch_two(void *arg)
 START_TEST(at_the_limit_the_largest_task_is_killed_and_the_instruction_runs_again)
 {
 	struct bh_report report;
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 	int value = 42;
 
 	start_group(_i);
@@ -105,10 +105,10 @@ START_TEST(at_the_limit_the_largest_task_is_killed_and_the_instruction_runs_agai
 	ck_assert_uint_le(support_stat(group).peak, LIMIT);
 	/* Who was over its limit, and who asked for what. */
 	ck_assert(bhi_oom_events_read(0, &event));
-	ck_assert_str_eq(event.cause.over, "/group");
-	ck_assert_str_eq(event.cause.asker, "asker");
-	ck_assert_uint_eq(event.cause.asked, 4096);
-	ck_assert_uint_eq(event.cause.limit, LIMIT);
+	ck_assert_str_eq(event.over, "/group");
+	ck_assert_str_eq(event.asker, "asker");
+	ck_assert_uint_eq(event.asked, 4096);
+	ck_assert_uint_eq(event.limit, LIMIT);
 	ck_assert(!bhi_oom_events_read(1, &event));
 	ck_assert_int_eq(
 		bh_task_enter(neighbour, touch_two, &value, &report), -ECANCELED);

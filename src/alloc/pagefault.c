@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc/pagefault.h"
 
-#include <string.h>
-
 #include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
+#include "oom/killer.h"
 #include "task/end.h"
 #include "task/overdraft.h"
 #include "task/section.h"
@@ -125,24 +124,15 @@ static bool overdraw(struct touch *touch, struct bh_group *over)
 	/* A wait on behalf of a victim ends at once. */
 	if (bhi_task_killed(task))
 		bhi_sys_pause(TICK_NS);
-	return bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE);
+	return bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE, false);
 }
 
-static void kill_self(struct bh_task *task, const struct bh_group *over)
+/* Somebody is killed, and if nobody else can be it is the current task. */
+static void end_by_oom(struct bh_group *over)
 {
-	struct bhi_kill_cause cause = {
-		.reason = BH_KILLED_OOM,
-		.asked = BHI_PAGE_SIZE,
-		.limit = (uint64_t)bhi_load(&over->counter.max),
-		.usage = (uint64_t)bhi_load(&over->counter.usage),
-	};
-
-	bhi_group_path(over, cause.over, sizeof(cause.over));
-	memcpy(cause.asker, task->name, sizeof(cause.asker));
-	if (!bhi_task_claim_kill(task, &cause))
-		return;
-	bhi_group_event(task->group, BHI_EVENT_OOM_KILL);
-	bhi_task_deliver_kill(task);
+	/* False: there is no killer to say so. */
+	if (!bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE, true))
+		bhi_oom_kill_self(over, (int64_t)BHI_PAGE_SIZE, false);
 }
 
 /* The charge did not fit. False: nothing can be done about it. */
@@ -153,12 +143,10 @@ static bool decide(struct touch *touch, struct bh_group *over)
 	if ((task->region.hold && bhi_policy.pagefault_defers) ||
 		(bhi_task_killed(task) && !bhi_task_may_unwind(task)))
 		return overdraw(touch, over);
-	if (bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE))
-		return true;
 	if (bhi_task_is_cooperative(task))
-		return overdraw(touch, over);
-	/* Nobody can be killed for it: then it is this one. */
-	kill_self(task, over);
+		return bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE, false) ||
+		       overdraw(touch, over);
+	end_by_oom(over);
 	return true;
 }
 
@@ -172,7 +160,7 @@ static bool wait_for_kernel(struct touch *touch, int tries)
 		return true;
 	if (!bhi_task_may_unwind(task))
 		return false;
-	kill_self(task, task->group);
+	bhi_oom_kill_self(task->group, (int64_t)BHI_PAGE_SIZE, true);
 	return true;
 }
 
@@ -225,8 +213,7 @@ enum bhi_pagefault_end bhi_pagefault(struct bh_task *task, void *addr)
 static void settle(struct bh_group *over)
 {
 	/* As for a touch: what was overdrawn must not add up from section to section. */
-	if (!bhi_charge_pagefault_oom(over, (int64_t)BHI_PAGE_SIZE))
-		kill_self(bhi_task_current, over);
+	end_by_oom(over);
 }
 
 void bhi_pagefault_init(void)

@@ -92,9 +92,8 @@ struct bhi_report_tasks {
 };
 
 struct bhi_report_oom {
-	struct bhi_oom_event event;
+	struct bh_oom_event event;
 	uint64_t ago_ns;
-	const char *victim; /* NULL: nobody could be killed */
 	bool is_newest;
 };
 

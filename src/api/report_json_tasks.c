@@ -18,42 +18,119 @@ void bhi_report_json_kill_verdict(
 	bhi_json_end(out, '}');
 }
 
-static void put_row(struct bhi_out *out, const struct bhi_oom_row *row)
+static void put_points(struct bhi_out *out, const char *key, int64_t points)
+{
+	if (points == BH_OOM_NEVER)
+		bhi_json_str(out, key, NULL);
+	else
+		bhi_json_i64(out, key, points);
+}
+
+static const char *or_null(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
+static void put_row(struct bhi_out *out, const struct bh_oom_row *row)
 {
 	bhi_json_begin(out, NULL, '{');
 	bhi_json_str(out, "name", row->name);
+	bhi_json_str(out, "group", row->group);
 	bhi_json_u64(out, "bytes", row->bytes);
-	bhi_json_i64(out, "oom_score_adj", row->adj);
-	if (row->points == INT64_MIN)
-		bhi_json_str(out, "points", NULL);
-	else
-		bhi_json_i64(out, "points", row->points);
+	bhi_json_i64(out, "oom_score_adj", row->oom_score_adj);
+	put_points(out, "points", row->points);
+	bhi_json_str(out, "state", bhi_report_state_name(row->state));
 	bhi_json_bool(out, "chosen", row->is_chosen);
+	bhi_json_bool(out, "asker", row->is_asker);
+	bhi_json_end(out, '}');
+}
+
+static void put_flags(struct bhi_out *out, uint32_t flags)
+{
+	bhi_json_begin(out, "flags", '[');
+	for (uint32_t flag = 1; flags >= flag; flag *= 2) {
+		if (flags & flag)
+			bhi_json_str(out, NULL, bhi_report_flag_name(flag));
+	}
+	bhi_json_end(out, ']');
+}
+
+static void put_request(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	bhi_json_str(out, "asker", or_null(event->asker));
+	bhi_json_str(out, "asker_group", or_null(event->asker_group));
+	if (event->asker[0])
+		bhi_json_i64(out, "asker_adj", event->asker_adj);
+	else
+		bhi_json_str(out, "asker_adj", NULL);
+	bhi_json_str(out, "origin", bhi_report_origin_name(event->origin));
+	put_flags(out, event->flags);
+	bhi_json_bool(out, "private", event->is_private);
+	bhi_json_u64(out, "asked", event->asked);
+}
+
+static void put_over(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	bhi_json_str(out, "over", event->over);
+	bhi_json_str(out, "constraint", bhi_report_constraint_name(event->constraint));
+	bhi_json_u64(out, "usage", event->usage);
+	bhi_json_u64(out, "limit", event->limit);
+	bhi_json_u64(out, "failcnt", event->failcnt);
+	bhi_json_begin(out, "stat", '{');
+	bhi_json_u64(out, "private", event->private_bytes);
+	bhi_json_u64(out, "shared", event->shared_bytes);
+	bhi_json_u64(out, "external", event->external);
+	bhi_json_u64(out, "left_behind", event->left_behind);
+	bhi_json_end(out, '}');
+}
+
+/* What was killed, and what became of it. */
+static void put_kill(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	if (!event->has_victim) {
+		bhi_json_str(out, "kill", NULL);
+		bhi_json_str(out, "reaping", NULL);
+		return;
+	}
+	bhi_json_begin(out, "kill", '{');
+	bhi_json_str(out, "group", event->victim_group);
+	bhi_json_i64(out, "oom_score_adj", event->victim_adj);
+	put_points(out, "points", event->victim_points);
+	bhi_json_str(out, "state", bhi_report_state_name(event->victim_state));
+	bhi_json_u64(out, "bytes", event->victim_bytes);
+	bhi_json_str(out, "all_of", or_null(event->killed_group));
+	bhi_json_u64(out, "all_bytes", event->killed_bytes);
+	bhi_json_end(out, '}');
+	bhi_json_begin(out, "reaping", '{');
+	bhi_json_u64(out, "reaped", event->nr_reaped);
+	bhi_json_u64(out, "bytes", event->reaped);
+	bhi_json_u64(out, "ns", event->reaped_ns);
+	bhi_json_u64(out, "given_up", event->nr_given_up);
+	bhi_json_u64(out, "tries", event->nr_tries);
+	bhi_json_str(out, "why_not", bhi_report_unreaped_name(event->unreaped));
 	bhi_json_end(out, '}');
 }
 
 void bhi_report_json_oom(struct bhi_out *out, const struct bhi_report_oom *oom)
 {
-	const struct bhi_oom_event *event = &oom->event;
-	const struct bhi_kill_cause *cause = &event->cause;
+	const struct bh_oom_event *event = &oom->event;
 
 	bhi_json_begin(out, NULL, '{');
 	bhi_json_u64(out, "number", event->number);
 	bhi_json_u64(out, "ago_ns", oom->ago_ns);
-	bhi_json_str(out, "asker", cause->asker[0] ? cause->asker : NULL);
-	bhi_json_u64(out, "asked", cause->asked);
-	bhi_json_str(out, "over", cause->over);
-	bhi_json_u64(out, "usage", cause->usage);
-	bhi_json_u64(out, "limit", cause->limit);
-	bhi_json_u64(out, "failcnt", event->failcnt);
-	bhi_json_str(out, "victim", oom->victim);
+	put_request(out, event);
+	put_over(out, event);
+	bhi_json_str(out, "victim", event->has_victim ? event->victim : NULL);
+	bhi_json_str(out, "why", event->why);
 	bhi_json_bool(out, "group_kill", event->is_group_kill);
 	bhi_json_u64(out, "killed", event->nr_killed);
-	bhi_json_u64(out, "candidates", event->nr_tasks);
+	put_kill(out, event);
+	bhi_json_u64(out, "candidates", event->nr_candidates);
 	bhi_json_begin(out, "table", '[');
 	for (uint32_t i = 0; i < event->nr_rows; i++)
 		put_row(out, &event->rows[i]);
 	bhi_json_end(out, ']');
+	bhi_json_u64(out, "more", event->nr_more);
 	bhi_json_end(out, '}');
 }
 

@@ -127,15 +127,6 @@ void bhi_report_walk_tasks(
 		bhi_task_put(place);
 }
 
-static const char *victim_of(const struct bhi_oom_event *event)
-{
-	for (uint32_t i = 0; event->has_victim && i < event->nr_rows; i++) {
-		if (event->rows[i].is_chosen)
-			return event->rows[i].name;
-	}
-	return NULL;
-}
-
 static uint64_t ago(uint64_t time_ns)
 {
 	uint64_t now = bhi_sys_now_ns();
@@ -155,7 +146,6 @@ void bhi_report_walk_ooms(
 			continue;
 		last = oom.event.number;
 		oom.ago_ns = ago(oom.event.time_ns);
-		oom.victim = victim_of(&oom.event);
 		rendering->oom(out, &oom);
 		oom.is_newest = false;
 	}
@@ -164,8 +154,7 @@ void bhi_report_walk_ooms(
 void bhi_report_judge_kills(struct bhi_report_verdict *verdict)
 {
 	const struct bh_group *root = bhi_group_root();
-	struct bhi_oom_event event;
-	const char *victim;
+	struct bh_oom_event event;
 
 	verdict->nr_kills = bhi_load(&root->events[BHI_EVENT_OOM_KILL]);
 	bhi_reaper_stat(&verdict->reaper);
@@ -175,10 +164,8 @@ void bhi_report_judge_kills(struct bhi_report_verdict *verdict)
 		return;
 	verdict->nr_ooms = event.number;
 	verdict->oom_ago_ns = ago(event.time_ns);
-	memcpy(verdict->oom_group, event.cause.over, sizeof(verdict->oom_group));
-	victim = victim_of(&event);
-	if (victim)
-		memcpy(verdict->victim, victim, sizeof(verdict->victim));
+	memcpy(verdict->oom_group, event.over, sizeof(verdict->oom_group));
+	memcpy(verdict->victim, event.victim, sizeof(verdict->victim));
 }
 
 void bhi_report_read_private(struct bhi_report_private *ret)
@@ -215,4 +202,62 @@ const char *bhi_report_reason_name(enum bh_kill_reason reason)
 	};
 
 	return names[reason];
+}
+
+const char *bhi_report_origin_name(enum bh_oom_origin origin)
+{
+	static const char *const names[] = {
+		[BH_OOM_CALL] = "call",
+		[BH_OOM_PAGEFAULT] = "pagefault",
+		[BH_OOM_LIMIT] = "limit",
+	};
+
+	return names[origin];
+}
+
+const char *bhi_report_constraint_name(enum bh_oom_constraint constraint)
+{
+	static const char *const names[] = {
+		[BH_OOM_IN_GROUP] = "group",
+		[BH_OOM_IN_ZONE] = "zone",
+		[BH_OOM_IN_KERNEL] = "kernel",
+	};
+
+	return names[constraint];
+}
+
+const char *bhi_report_unreaped_name(enum bh_unreaped why)
+{
+	static const char *const names[] = {
+		[BH_UNREAPED_NONE] = NULL,
+		[BH_UNREAPED_HOLDING] = "holding",
+		[BH_UNREAPED_DUMPED] = "dumped",
+		[BH_UNREAPED_COOPERATIVE] = "cooperative",
+	};
+
+	return names[why];
+}
+
+const char *bhi_report_flag_name(uint32_t flag)
+{
+	switch (flag) {
+	case BH_ZERO:
+		return "BH_ZERO";
+	case BH_NORETRY:
+		return "BH_NORETRY";
+	case BH_RETRY_MAYFAIL:
+		return "BH_RETRY_MAYFAIL";
+	case BH_NOFAIL:
+		return "BH_NOFAIL";
+	case BH_ATOMIC:
+		return "BH_ATOMIC";
+	case BH_NOWAIT:
+		return "BH_NOWAIT";
+	case BH_NORECLAIM:
+		return "BH_NORECLAIM";
+	case BH_NOWARN:
+		return "BH_NOWARN";
+	default:
+		return NULL;
+	}
 }

@@ -28,6 +28,18 @@ const char *bhi_report_state_name(enum bh_victim_state state);
 /* "oom", …; NULL for a task that is not killed. Context: any. */
 const char *bhi_report_reason_name(enum bh_kill_reason reason);
 
+/* "call", … Context: any. */
+const char *bhi_report_origin_name(enum bh_oom_origin origin);
+
+/* "group", … Context: any. */
+const char *bhi_report_constraint_name(enum bh_oom_constraint constraint);
+
+/* "holding", …; NULL for one that was not given up. Context: any. */
+const char *bhi_report_unreaped_name(enum bh_unreaped why);
+
+/* The name of one bit of enum bh_flags, or NULL. Context: any. */
+const char *bhi_report_flag_name(uint32_t flag);
+
 /* Members of the renderings. Context of all: may wait; with no lock of the library held.
  */
 void bhi_report_text_kill_verdict(

@@ -45,83 +45,161 @@ void bhi_report_text_kill_verdict(
 		bhi_outf(out, "; unable to reap: %lu", verdict->reaper.nr_given_up);
 }
 
-static void put_row(struct bhi_out *out, const struct bhi_oom_row *row)
+static void put_named_size(struct bhi_out *out, const char *name, uint64_t size)
 {
-	if (row->points == INT64_MIN)
+	bhi_outf(out, "%s", name);
+	bhi_out_size(out, size, 0);
+}
+
+static void put_row(struct bhi_out *out, const struct bh_oom_row *row)
+{
+	if (row->points == BH_OOM_NEVER)
 		bhi_outf(out, "%12s", "never");
 	else
 		bhi_outf(out, "%12ld", (long)row->points);
 	bhi_out_size(out, row->bytes, 10);
-	bhi_outf(out, "%7d  %s%s\n", row->adj, row->name,
-		row->is_chosen ? "  <- chosen" : "");
+	bhi_outf(out, "%7d  %-12s  %s, %s", row->oom_score_adj,
+		bhi_report_state_name(row->state), row->name, row->group);
+	if (row->is_asker)
+		bhi_outf(out, "  <- asked");
+	bhi_outf(out, "%s\n", row->is_chosen ? "  <- chosen" : "");
 }
 
-static void put_why(struct bhi_out *out, const struct bhi_report_oom *oom)
-{
-	const struct bhi_oom_event *event = &oom->event;
-
-	if (!oom->victim) {
-		bhi_outf(out, "      nobody could be killed: the call failed, or ended "
-			      "its task\n");
-		return;
-	}
-	bhi_outf(out, "      chosen: '%s', most points of %u; ", oom->victim,
-		event->nr_tasks);
-	if (event->is_group_kill)
-		bhi_outf(out, "with all of its group: ");
-	bhi_outf(out, "%u killed\n", event->nr_killed);
-}
-
-static void put_table(struct bhi_out *out, const struct bhi_oom_event *event)
+static void put_table(struct bhi_out *out, const struct bh_oom_event *event)
 {
 	if (!event->nr_rows)
 		return;
-	bhi_outf(out, "%12s%10s%7s  %s\n", "points", "private", "adj", "task");
+	bhi_outf(out, "%12s%10s%7s  %-12s  %s\n", "points", "private", "adj", "state",
+		"task, group");
 	for (uint32_t i = 0; i < event->nr_rows; i++)
 		put_row(out, &event->rows[i]);
-	if (event->nr_tasks > event->nr_rows)
-		bhi_outf(out, "%12s and %u more\n", "", event->nr_tasks - event->nr_rows);
+	if (event->nr_more)
+		bhi_outf(out, "%12s and %u more\n", "", event->nr_more);
 }
 
-static void put_shortage(struct bhi_out *out, const struct bhi_report_oom *oom)
+static void put_flags(struct bhi_out *out, uint32_t flags)
 {
-	const struct bhi_oom_event *event = &oom->event;
-	const struct bhi_kill_cause *cause = &event->cause;
+	const char *between = ", ";
+
+	for (uint32_t flag = 1; flags >= flag; flag *= 2) {
+		if (!(flags & flag))
+			continue;
+		bhi_outf(out, "%s%s", between, bhi_report_flag_name(flag));
+		between = "|";
+	}
+}
+
+static void put_request(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	static const char *const origins[] = {
+		[BH_OOM_CALL] = "in a call",
+		[BH_OOM_PAGEFAULT] = "in a pagefault",
+		[BH_OOM_LIMIT] = "by a lower BH_MAX",
+	};
 
 	bhi_outf(out, "      ");
-	if (cause->asker[0])
-		bhi_outf(out, "task '%s'", cause->asker);
+	if (event->asker[0])
+		bhi_outf(out, "task '%s' of %s, adj %d,", event->asker,
+			event->asker_group, event->asker_adj);
 	else
 		bhi_outf(out, "a thread outside of tasks");
-	bhi_outf(out, " asked for ");
-	bhi_out_size(out, cause->asked, 0);
-	bhi_outf(out, "; usage ");
-	bhi_out_size(out, cause->usage, 0);
-	bhi_outf(out, ", limit ");
-	bhi_out_size(out, cause->limit, 0);
+	put_named_size(out, " asked for ", event->asked);
+	bhi_outf(out, "%s %s", event->is_private ? " of private memory" : "",
+		origins[event->origin]);
+	put_flags(out, event->flags);
+	bhi_outf(out, "\n");
+}
+
+static void put_over(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	put_named_size(out, "      usage ", event->usage);
+	put_named_size(out, ": private ", event->private_bytes);
+	put_named_size(out, ", shared ", event->shared_bytes);
+	put_named_size(out, ", of the host ", event->external);
+	put_named_size(out, ", left behind ", event->left_behind);
+	put_named_size(out, "; limit ", event->limit);
 	bhi_outf(out, ", failcnt %lu\n", event->failcnt);
+}
+
+static void put_kill(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	if (!event->has_victim) {
+		bhi_outf(out, "      nobody could be killed: %s\n", event->why);
+		return;
+	}
+	bhi_outf(out, "      chosen: '%s' of %u, %s\n", event->victim,
+		event->nr_candidates, event->why);
+	bhi_outf(out, "      killed: %s, with ",
+		bhi_report_state_name(event->victim_state));
+	bhi_out_size(out, event->victim_bytes, 0);
+	bhi_outf(out, " of private memory");
+	if (event->is_group_kill) {
+		bhi_outf(out, "; with all of %s: %u tasks, ", event->killed_group,
+			event->nr_killed);
+		bhi_out_size(out, event->killed_bytes, 0);
+	}
+	bhi_outf(out, "\n");
+}
+
+/* The reaper's lines; of a group's victims it may have some, and others not. */
+static void put_reaping(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	static const char *const whys[] = {
+		[BH_UNREAPED_NONE] = "",
+		[BH_UNREAPED_HOLDING] = "in a hold section",
+		[BH_UNREAPED_DUMPED] = "being dumped",
+		[BH_UNREAPED_COOPERATIVE] = "cooperative",
+	};
+
+	if (event->nr_given_up)
+		bhi_outf(out, "      unable to reap: %u of %u in %u tries, %s\n",
+			event->nr_given_up, event->nr_killed, event->nr_tries,
+			whys[event->unreaped]);
+	if (event->nr_reaped) {
+		bhi_outf(out, "      reaped: %u of %u, ", event->nr_reaped,
+			event->nr_killed);
+		bhi_out_size(out, event->reaped, 0);
+		bhi_outf(out, " in ");
+		put_ns(out, event->reaped_ns, 0);
+		bhi_outf(out, "\n");
+	} else if (event->has_victim && !event->nr_given_up) {
+		bhi_outf(out, "      reaped: nothing yet\n");
+	}
+}
+
+static void put_shortage(struct bhi_out *out, const struct bh_oom_event *event)
+{
+	static const char *const texts[] = {
+		[BH_OOM_IN_GROUP] = "was over its limit",
+		[BH_OOM_IN_ZONE] = "was over its limit, the zone",
+		[BH_OOM_IN_KERNEL] = "had room, and the kernel had no page",
+	};
+
+	bhi_outf(out, " ago: %s %s", event->over, texts[event->constraint]);
 }
 
 void bhi_report_text_oom(struct bhi_out *out, const struct bhi_report_oom *oom)
 {
-	const struct bhi_oom_event *event = &oom->event;
+	const struct bh_oom_event *event = &oom->event;
 
 	if (oom->is_newest)
 		bhi_outf(out, "\nLast OOMs, %lu in all\n", event->number);
 	bhi_outf(out, "  #%lu, ", event->number);
 	put_ns(out, oom->ago_ns, 0);
-	bhi_outf(out, " ago: %s was over its limit", event->cause.over);
+	put_shortage(out, event);
 	if (!oom->is_newest) {
-		if (oom->victim)
-			bhi_outf(out, ", '%s' was killed\n", oom->victim);
+		if (event->has_victim)
+			bhi_outf(out, ", '%s' was killed\n", event->victim);
 		else
 			bhi_outf(out, ", nobody could be killed\n");
 		return;
 	}
 	bhi_outf(out, "\n");
-	put_shortage(out, oom);
-	put_why(out, oom);
+	put_request(out, event);
+	put_over(out, event);
 	put_table(out, event);
+	put_kill(out, event);
+	put_reaping(out, event);
 }
 
 static void put_latency(

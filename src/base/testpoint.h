@@ -41,6 +41,7 @@ enum bhi_testpoint {
 	BHI_TP_KEEP_WARM, /* warm.c: an area is zeroed, not yet on the list */
 	BHI_TP_GUARD, /* region.c: a guard is up, unstable not yet looked at; only where
 			 that needs a fence, the other way is a fast path */
+	BHI_TP_EVENT_COPIED, /* events.c: an event is copied, not yet known to be whole */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

@@ -221,6 +221,16 @@ static bool waits_for_others(struct request *rq)
 	return true;
 }
 
+/* Step 7, the killer. */
+static bool ask_killer(const struct request *rq, struct bh_group *over)
+{
+	return bhi_oom(over, &(struct bhi_oom_request){
+				     .size = rq->size,
+				     .flags = rq->flags & ALL_FLAGS,
+				     .is_private = is_private(rq),
+			     });
+}
+
 /* Steps 6 and 7. True: trying again makes sense. Those inside reclaim leave it to the one
  * who reclaims. */
 static bool decide(struct request *rq)
@@ -242,7 +252,7 @@ static bool decide(struct request *rq)
 	 * not know what the others could still have freed. */
 	if ((rq->flags & BH_NORECLAIM) && !over->parent)
 		return waits_for_others(rq);
-	if (!bhi_oom(over, rq->size))
+	if (!ask_killer(rq, over))
 		return false;
 	rq->killed = true;
 	rq->fruitless = 0;
@@ -500,8 +510,14 @@ static bool has_room(struct bh_group *over, int64_t size)
 	return bhi_counter_margin(&over->counter, BHI_RESERVE_NONE) >= size;
 }
 
-bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size)
+bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size, bool ends_self)
 {
+	const struct bhi_oom_request request = {
+		.size = size,
+		.is_private = true,
+		.origin = BH_OOM_PAGEFAULT,
+		.ends_self = ends_self,
+	};
 	bool again = true;
 
 	bhi_pressure_enter(over);
@@ -513,7 +529,7 @@ bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size)
 	if (!has_room(over, size) &&
 		(!bhi_task_dying() || !bhi_task_may_unwind(bhi_task_current))) {
 		bhi_group_event(over, BHI_EVENT_OOM);
-		again = bhi_oom(over, size);
+		again = bhi_oom(over, &request);
 	}
 	bhi_pressure_leave();
 	return again;
@@ -586,6 +602,7 @@ static bool is_to_unwind(void)
 
 void bhi_charge_enforce_max(struct bh_group *group)
 {
+	struct bhi_oom_request request = {.origin = BH_OOM_LIMIT};
 	const int64_t *max = &group->counter.max;
 	int64_t aim = bhi_load(max);
 
@@ -594,8 +611,8 @@ void bhi_charge_enforce_max(struct bh_group *group)
 		if (bhi_reclaim_last_resort(group, 0))
 			continue;
 		bhi_group_event(group, BHI_EVENT_OOM);
-		if (!kills_for_max(group) ||
-			!bhi_oom(group, bhi_load(&group->counter.usage) - aim))
+		request.size = bhi_load(&group->counter.usage) - aim;
+		if (!kills_for_max(group) || !bhi_oom(group, &request))
 			return;
 	}
 }

@@ -10,17 +10,19 @@
 #include "base/policy.h"
 #include "base/sys.h"
 #include "oom/choose.h"
+#include "oom/describe.h"
 #include "oom/events.h"
-#include "oom/oom.h"
 #include "task/kill.h"
 
-/* Claimed by this thread and not yet delivered; each with a reference. */
-static BHI_TLS struct bh_task *claimed;
-
-static uint64_t total_of(const struct bh_group *over)
-{
-	return bhi_min((uint64_t)bhi_load(&over->counter.max), bhi_zone.size);
-}
+/* A walk over the tasks of the group that is over. */
+struct scan {
+	const struct bh_group *over;
+	uint64_t total; /* bytes that points are measured by */
+	int64_t best;   /* most points so far */
+	uint32_t nr_equal;
+	struct bh_task *chosen; /* who has them */
+	bool abort;             /* a victim is not finished */
+};
 
 /* A task without references ends by itself, and its bytes come back: as from a victim. */
 static struct bhi_oom_candidate candidate_of(const struct bh_task *task)
@@ -37,52 +39,59 @@ static struct bhi_oom_candidate candidate_of(const struct bh_task *task)
 	};
 }
 
-static void add_row(struct bhi_oom_event *event, const struct bh_task *task,
+static void add_row(struct bh_oom_event *event, const struct bh_task *task,
 	const struct bhi_oom_candidate *candidate, uint64_t total)
 {
-	struct bhi_oom_row row = {
-		.bytes = candidate->bytes,
-		.points = bhi_oom_points(candidate, total),
-		.adj = candidate->adj,
-	};
+	int64_t points = bhi_oom_points(candidate, total);
+	struct bh_oom_row *row = bhi_oom_event_row(event, points);
 
-	memcpy(row.name, task->name, sizeof(row.name));
-	bhi_oom_event_row(event, &row);
-	event->nr_tasks += row.points != BHI_OOM_NEVER;
+	event->nr_candidates += points != BHI_OOM_NEVER;
+	if (!row)
+		return;
+	memcpy(row->name, task->name, sizeof(row->name));
+	bhi_group_path(task->group, row->group, sizeof(row->group));
+	row->bytes = candidate->bytes;
+	row->oom_score_adj = candidate->adj;
+	row->state = bhi_task_state(task);
+	row->is_asker = task == bhi_task_current;
 }
 
-/* The best one. *@ret_abort: a victim is not finished. */
-static struct bh_task *choose(const struct bh_group *over, struct bhi_oom_event *event,
-	bool *ret_abort) BH_REQUIRES(bhi_tasks_lock)
+static void consider(struct scan *scan, struct bh_task *task, struct bh_oom_event *event)
 {
-	uint64_t total = total_of(over);
-	int64_t best = BHI_OOM_NEVER;
-	struct bh_task *chosen = NULL;
+	struct bhi_oom_candidate candidate = candidate_of(task);
+	int64_t best = scan->best;
 
+	event->private_bytes += candidate.bytes;
+	switch (bhi_oom_consider(&candidate, scan->total, &scan->best)) {
+	case BHI_OOM_ABORT:
+		scan->abort = !bhi_policy.without.wait_for_victim;
+		return;
+	case BHI_OOM_TAKE:
+		scan->chosen = task;
+		scan->nr_equal = scan->best == best ? scan->nr_equal + 1 : 1;
+		break;
+	case BHI_OOM_PASS:
+		break;
+	}
+	if (!candidate.is_victim)
+		add_row(event, task, &candidate, scan->total);
+}
+
+/* Fill in the table and find the best one. @to_end: whoever aborts the scan, the table is
+ * wanted. */
+static void scan_tasks(struct scan *scan, struct bh_oom_event *event, bool to_end)
+	BH_REQUIRES(bhi_tasks_lock)
+{
 	bhi_assert_held(&bhi_tasks_lock);
 	bhi_list_for_each (node, &bhi_tasks) {
 		struct bh_task *task = bhi_list_entry(node, struct bh_task, node);
-		struct bhi_oom_candidate candidate;
 
-		if (!bhi_group_is_within(task->group, over))
-			continue;
-		candidate = candidate_of(task);
-		switch (bhi_oom_consider(&candidate, total, &best)) {
-		case BHI_OOM_ABORT:
-			if (bhi_policy.without.wait_for_victim)
-				break;
-			*ret_abort = true;
-			return NULL;
-		case BHI_OOM_TAKE:
-			chosen = task;
-			break;
-		case BHI_OOM_PASS:
-			break;
-		}
-		if (!candidate.is_victim)
-			add_row(event, task, &candidate, total);
+		if (bhi_group_is_within(task->group, scan->over))
+			consider(scan, task, event);
+		if (scan->abort && !to_end)
+			return;
 	}
-	return chosen;
+	bhi_oom_sum(event);
 }
 
 /* The highest group from the victim's up to @over that is killed as one; NULL: none. */
@@ -102,101 +111,183 @@ static struct bh_group *group_kill_of(
 
 /* False: somebody else kills it, or it is ending. Under the lock of tasks it is not freed
  * before the claim, and the reference for the delivery comes after it. */
-static bool claim(struct bh_task *task, const struct bhi_kill_cause *cause)
+static bool claim(struct bhi_oom_decision *decision, struct bh_task *task)
 	BH_REQUIRES(bhi_tasks_lock)
 {
+	struct bh_oom_event *event = &decision->event;
+	struct bhi_kill_cause cause = {
+		.reason = BH_KILLED_OOM,
+		.asked = event->asked,
+		.limit = event->limit,
+		.usage = event->usage,
+	};
+
 	bhi_assert_held(&bhi_tasks_lock);
-	if (!bhi_task_claim_kill(task, cause) || !bhi_task_try_get(task))
+	memcpy(cause.over, event->over, sizeof(cause.over));
+	memcpy(cause.asker, event->asker, sizeof(cause.asker));
+	if (!bhi_task_claim_kill(task, &cause) || !bhi_task_try_get(task))
 		return false;
+	task->kill.oom_number = event->number;
+	event->nr_killed++;
+	event->killed_bytes += task->kill.bytes;
 	/* Counted before the victim hears of it. */
 	bhi_group_event(task->group, BHI_EVENT_OOM_KILL);
-	task->next_victim = claimed;
-	claimed = task;
+	task->next_victim = decision->claimed;
+	decision->claimed = task;
 	return true;
 }
 
-static uint32_t claim_group(const struct bh_group *group,
-	const struct bhi_kill_cause *cause) BH_REQUIRES(bhi_tasks_lock)
+static bool claim_victim(struct bhi_oom_decision *decision, struct bh_task *victim)
+	BH_REQUIRES(bhi_tasks_lock)
 {
-	uint32_t nr = 0;
+	struct bh_oom_event *event = &decision->event;
 
 	bhi_assert_held(&bhi_tasks_lock);
+	if (!claim(decision, victim))
+		return false;
+	event->has_victim = true;
+	memcpy(event->victim, victim->name, sizeof(event->victim));
+	bhi_group_path(victim->group, event->victim_group, sizeof(event->victim_group));
+	event->victim_adj = bhi_load(&victim->adj);
+	event->victim_state = victim->kill.state;
+	event->victim_bytes = victim->kill.bytes;
+	return true;
+}
+
+static void claim_group(struct bhi_oom_decision *decision, struct bh_group *group)
+	BH_REQUIRES(bhi_tasks_lock)
+{
+	struct bh_oom_event *event = &decision->event;
+
+	bhi_assert_held(&bhi_tasks_lock);
+	bhi_group_event(group, BHI_EVENT_OOM_GROUP_KILL);
+	event->is_group_kill = true;
+	bhi_group_path(group, event->killed_group, sizeof(event->killed_group));
 	bhi_list_for_each (node, &bhi_tasks) {
 		struct bh_task *task = bhi_list_entry(node, struct bh_task, node);
 
 		if (bhi_group_is_within(task->group, group) &&
 			bhi_load(&task->adj) != BHI_ADJ_UNKILLABLE)
-			nr += claim(task, cause);
+			(void)claim(decision, task);
 	}
-	return nr;
 }
 
 /* False: it is no longer there to be killed. */
-static bool kill_chosen(struct bhi_oom_event *event, struct bh_task *victim,
-	const struct bh_group *over) BH_REQUIRES(bhi_tasks_lock)
+static bool kill_chosen(struct bhi_oom_decision *decision, const struct scan *scan)
+	BH_REQUIRES(bhi_tasks_lock)
 {
-	struct bh_group *group = group_kill_of(victim, over);
+	struct bh_group *group = group_kill_of(scan->chosen, scan->over);
+	struct bh_oom_event *event = &decision->event;
 
 	bhi_assert_held(&bhi_tasks_lock);
-	if (!claim(victim, &event->cause))
+	if (!claim_victim(decision, scan->chosen))
 		return false;
-	event->has_victim = true;
+	event->victim_points = scan->best;
 	event->rows[0].is_chosen = true;
-	event->nr_killed = 1;
-	if (!group)
-		return true;
-	bhi_group_event(group, BHI_EVENT_OOM_GROUP_KILL);
-	event->is_group_kill = true;
-	event->nr_killed += claim_group(group, &event->cause);
+	bhi_oom_explain(event, scan->nr_equal);
+	if (group)
+		claim_group(decision, group);
 	return true;
 }
 
-static void describe(
-	struct bhi_oom_event *event, const struct bh_group *over, int64_t size)
+/* The same for the current task. */
+static bool kill_asker(struct bhi_oom_decision *decision) BH_REQUIRES(bhi_tasks_lock)
 {
-	const struct bh_task *asker = bhi_task_current;
-	struct bhi_kill_cause *cause = &event->cause;
+	struct bh_oom_event *event = &decision->event;
 
-	event->time_ns = bhi_sys_now_ns();
-	event->failcnt = bhi_load(&over->counter.failcnt);
-	cause->reason = BH_KILLED_OOM;
-	cause->asked = (uint64_t)size;
-	cause->limit = total_of(over);
-	cause->usage = (uint64_t)bhi_max(bhi_load(&over->counter.usage), (int64_t)0);
-	bhi_group_path(over, cause->over, sizeof(cause->over));
-	if (asker)
-		memcpy(cause->asker, asker->name, sizeof(cause->asker));
+	bhi_assert_held(&bhi_tasks_lock);
+	if (!claim_victim(decision, bhi_task_current))
+		return false;
+	event->victim_points = BH_OOM_NEVER;
+	for (uint32_t i = 0; i < event->nr_rows; i++) {
+		struct bh_oom_row *row = &event->rows[i];
+
+		row->is_chosen = row->is_asker;
+		if (row->is_asker)
+			event->victim_points = row->points;
+	}
+	bhi_oom_explain_self(event);
+	return true;
+}
+
+static struct scan scan_of(const struct bh_group *over)
+{
+	return (struct scan){
+		.over = over,
+		.total = bhi_oom_total(over),
+		.best = BHI_OOM_NEVER,
+	};
+}
+
+/* False: what was decided is nothing to tell of, for a victim is not finished. */
+static bool decide(struct bhi_oom_decision *decision, struct scan *scan)
+	BH_REQUIRES(bhi_tasks_lock)
+{
+	bhi_assert_held(&bhi_tasks_lock);
+	scan_tasks(scan, &decision->event, false);
+	if (scan->abort)
+		return false;
+	/* Who is no longer there is killed or ends: as an unfinished victim. */
+	if (scan->chosen)
+		return kill_chosen(decision, scan);
+	if (decision->request->ends_self)
+		return kill_asker(decision);
+	bhi_oom_explain_nobody(&decision->event);
+	return true;
 }
 
 bool bhi_oom_kill(struct bh_group *over, int64_t size)
 {
-	struct bhi_oom_event event = {0};
-	struct bh_task *victim;
-	bool abort = false;
+	struct bhi_oom_decision *decision = bhi_oom_decision;
+	struct scan scan = scan_of(over);
+	bool decided;
 
 	bhi_assert_held(&bhi_oom_lock);
 	/* The caller was killed after it last looked, and may be reaped by now: it needs
 	 * no more memory, and if it was the last one there is nobody else to be found. */
 	if (bhi_task_dying() && bhi_task_may_unwind(bhi_task_current))
 		return true;
-	describe(&event, over, size);
+	bhi_oom_describe(decision, over, size);
 	bhi_lock_acquire(&bhi_tasks_lock);
-	victim = choose(over, &event, &abort);
-	/* Who is no longer there is killed or ends: as an unfinished victim. */
-	if (victim && !kill_chosen(&event, victim, over))
-		abort = true;
+	decided = decide(decision, &scan);
 	bhi_lock_release(&bhi_tasks_lock);
-	if (!abort)
-		bhi_oom_events_add(&event);
-	return abort || victim;
+	if (decided)
+		bhi_oom_events_add(&decision->event);
+	return !decided || decision->event.has_victim;
 }
 
-void bhi_oom_deliver(void)
+void bhi_oom_kill_self(struct bh_group *over, int64_t size, bool kernel_is_short)
 {
-	while (claimed) {
-		struct bh_task *task = claimed;
+	const struct bhi_oom_request request = {
+		.size = size,
+		.is_private = true,
+		.origin = BH_OOM_PAGEFAULT,
+	};
+	struct bhi_oom_decision decision;
+	struct scan scan = scan_of(over);
+	bool killed;
 
-		claimed = task->next_victim;
+	if (!bhi_oom_try_begin(&decision, &request))
+		return;
+	bhi_oom_describe(&decision, over, size);
+	if (kernel_is_short)
+		decision.event.constraint = BH_OOM_IN_KERNEL;
+	bhi_lock_acquire(&bhi_tasks_lock);
+	scan_tasks(&scan, &decision.event, true);
+	killed = kill_asker(&decision);
+	bhi_lock_release(&bhi_tasks_lock);
+	if (killed)
+		bhi_oom_events_add(&decision.event);
+	bhi_oom_end(&decision);
+}
+
+void bhi_oom_deliver(struct bhi_oom_decision *decision)
+{
+	bhi_assert_none_held();
+	while (decision->claimed) {
+		struct bh_task *task = decision->claimed;
+
+		decision->claimed = task->next_victim;
 		task->next_victim = NULL;
 		bhi_task_deliver_kill(task);
 		bhi_task_put(task);

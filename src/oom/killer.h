@@ -3,16 +3,22 @@
 #ifndef BHI_OOM_KILLER_H
 #define BHI_OOM_KILLER_H
 
-#include "task/task.h"
+#include "oom/oom.h"
 
 /*
- * Choose and claim the victims. True: somebody was chosen, or a victim is not finished
- * yet. Called with the OOM lock held. Context: any, no allocation.
+ * Choose and claim the victims for bhi_oom_decision. True: somebody was chosen, or a
+ * victim is not finished yet. Called with the OOM lock held. Context: any, no allocation.
  */
 bool bhi_oom_kill(struct bh_group *over, int64_t size);
 
-/* Deliver the kills that this thread has claimed, with no lock held. Context: any, no
- * allocation. */
-void bhi_oom_deliver(void);
+/* Deliver the kills of a decision, with no lock held. Context: any, no allocation. */
+void bhi_oom_deliver(struct bhi_oom_decision *decision);
+
+/*
+ * End the current task for a first touch of @size bytes, for which the kernel has no
+ * page, or nobody can be killed. Without waiting: when somebody else is deciding, a tick
+ * passes and nothing is done. Context: any, no allocation.
+ */
+void bhi_oom_kill_self(struct bh_group *over, int64_t size, bool kernel_is_short);
 
 #endif

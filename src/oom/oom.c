@@ -16,6 +16,7 @@
 #define WAIT_NS (100 * BHI_NS_PER_MS)
 
 struct bhi_lock bhi_oom_lock = BHI_LOCK_INIT(BHI_RANK_OOM);
+struct bhi_oom_decision *bhi_oom_decision;
 bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 
 static bool has_room(const struct bh_group *over, int64_t size)
@@ -23,26 +24,46 @@ static bool has_room(const struct bh_group *over, int64_t size)
 	return bhi_counter_margin(&over->counter, BHI_RESERVE_HIGH) >= size;
 }
 
-/* True: somebody was killed, or is dying already. */
-static bool kill_one(struct bh_group *over, int64_t size, bool *ret_room)
+/* Not inline: compilers do not see that the end takes the pointer back. */
+BHI_NOINLINE bool bhi_oom_try_begin(
+	struct bhi_oom_decision *decision, const struct bhi_oom_request *request)
 {
-	bool killed = false;
-
 	bhi_testpoint(BHI_TP_SHORT);
 	/* Losing is progress: the winner frees memory for both, and a second kill for one
 	 * shortage is what the lock is there to prevent. */
 	if (!bhi_lock_try(&bhi_oom_lock)) {
 		bhi_sys_pause(TICK_NS);
-		*ret_room = true;
 		return false;
 	}
+	decision->request = request;
+	decision->claimed = NULL;
+	bhi_oom_decision = decision;
+	return true;
+}
+
+void bhi_oom_end(struct bhi_oom_decision *decision)
+{
+	bhi_oom_decision = NULL;
+	bhi_lock_release(&bhi_oom_lock);
+	bhi_oom_deliver(decision);
+}
+
+/* True: somebody was killed, or is dying already. */
+static bool kill_one(
+	struct bh_group *over, const struct bhi_oom_request *request, bool *ret_room)
+{
+	struct bhi_oom_decision decision;
+	bool killed = false;
+
+	*ret_room = true;
+	if (!bhi_oom_try_begin(&decision, request))
+		return false;
 	/* The last look asks for more than the request needs, the high mark: memory that
 	 * is coming back in bulk is worth waiting for. */
-	*ret_room = has_room(over, size) && !bhi_policy.without.last_look;
+	*ret_room = has_room(over, request->size) && !bhi_policy.without.last_look;
 	if (!*ret_room)
-		killed = bhi_oom_killer && bhi_oom_killer(over, size);
-	bhi_lock_release(&bhi_oom_lock);
-	bhi_oom_deliver();
+		killed = bhi_oom_killer && bhi_oom_killer(over, request->size);
+	bhi_oom_end(&decision);
 	return killed;
 }
 
@@ -57,7 +78,7 @@ static void await_victim(uint32_t sequence)
 		(void)bhi_waiters_wait(sequence, WAIT_NS);
 }
 
-bool bhi_oom(struct bh_group *over, int64_t size)
+bool bhi_oom(struct bh_group *over, const struct bhi_oom_request *request)
 {
 	uint32_t sequence;
 	bool killed, room;
@@ -65,7 +86,7 @@ bool bhi_oom(struct bh_group *over, int64_t size)
 	/* Announced before the kill, so that nothing that comes back is missed. */
 	bhi_waiters_enter();
 	sequence = bhi_waiters_sequence();
-	killed = kill_one(over, size, &room);
+	killed = kill_one(over, request, &room);
 	if (killed)
 		await_victim(sequence);
 	bhi_waiters_leave();

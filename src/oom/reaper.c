@@ -9,6 +9,7 @@
 #include "base/fmt.h"
 #include "base/policy.h"
 #include "base/sys.h"
+#include "oom/events.h"
 #include "task/end.h"
 #include "task/enter.h"
 #include "task/kill.h"
@@ -75,13 +76,34 @@ static struct bh_task *take_over(void)
 }
 
 /* Where a task is when it cannot be reaped. */
-static const char *why_not(const struct bh_task *task)
+static enum bh_unreaped why_not(const struct bh_task *task)
 {
 	if (bhi_task_is_cooperative(task))
-		return "it is cooperative and has not ended";
-	if (bhi_load(&task->dumping))
-		return "it is being dumped";
-	return "it is in a hold section";
+		return BH_UNREAPED_COOPERATIVE;
+	return bhi_load(&task->dumping) ? BH_UNREAPED_DUMPED : BH_UNREAPED_HOLDING;
+}
+
+static void give_up(const struct bh_task *task)
+{
+	static const char *const texts[] = {
+		[BH_UNREAPED_HOLDING] = "it is in a hold section",
+		[BH_UNREAPED_DUMPED] = "it is being dumped",
+		[BH_UNREAPED_COOPERATIVE] = "it is cooperative and has not ended",
+	};
+	enum bh_unreaped why = why_not(task);
+
+	bhi_add(&state.nr_given_up, 1);
+	bhi_oom_events_given_up(task->kill.oom_number, why, task->nr_tries);
+	bhi_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
+		task->name, bhi_load(&task->region.bytes), task->nr_tries, texts[why]);
+}
+
+static void note_reaped(struct bh_task *task)
+{
+	const struct bhi_kill *kill = &task->kill;
+
+	bhi_oom_events_reaped(
+		kill->oom_number, bhi_load(&kill->reaped), bhi_load(&kill->all_bytes_ns));
 }
 
 static bool try_reap(struct bh_task *task)
@@ -114,9 +136,13 @@ static void give_up(struct bh_task *task)
 /* True: done with it. */
 static bool attend(struct bh_task *task, uint64_t now)
 {
-	/* It may have ended by itself meanwhile. */
-	if (bhi_load_acquire(&task->skip))
+	/* It may have ended by itself meanwhile; a cooperative one with its memory. */
+	if (bhi_load_acquire(&task->skip)) {
+		if (bhi_task_is_cooperative(task))
+			bhi_oom_events_given_up(task->kill.oom_number,
+				BH_UNREAPED_COOPERATIVE, task->nr_tries);
 		return true;
+	}
 	if (task->reap_at > now)
 		return false;
 	if (try_reap(task)) {
@@ -262,6 +288,7 @@ int bhi_reaper_start(uint32_t tries, uint32_t interval_ms)
 	state.interval_ns = interval_ms * BHI_NS_PER_MS;
 	bhi_task_reap_hook = hand_over;
 	bhi_task_deadline_hook = on_deadline;
+	bhi_task_reaped_hook = note_reaped;
 	return bhi_sys_thread_start(reaper_main, NULL);
 }
 

@@ -14,6 +14,8 @@
  * enough that the system call's own cost does not show. */
 #define CHUNK_PAGES (4 * BHI_AREA_PAGES)
 
+void (*bhi_task_reaped_hook)(struct bh_task *task);
+
 void bhi_task_uncharge(struct bh_task *task, uint64_t bytes)
 {
 	if (bytes)
@@ -41,6 +43,8 @@ static void note_all_reaped(struct bh_task *task)
 		bhi_latency_note(
 			kill->state, BHI_LATENCY_FIRST_BYTE, kill->first_byte_ns);
 	bhi_latency_note(kill->state, BHI_LATENCY_ALL_BYTES, ns);
+	if (bhi_task_reaped_hook)
+		bhi_task_reaped_hook(task);
 }
 
 static void zap_span(struct bh_task *task, uint32_t first)

@@ -27,6 +27,10 @@ void bhi_task_reap_own(struct bh_task *task);
  */
 void bhi_task_end(struct bh_task *task);
 
+/* What the oom floor notes when all private memory of a killed task is back. Set at
+ * start. Context: any, no allocation. */
+extern void (*bhi_task_reaped_hook)(struct bh_task *task);
+
 /* Nothing more comes back by reaping: the next victim may be chosen. Context: any, no
  * allocation. */
 void bhi_task_set_skip(struct bh_task *task);

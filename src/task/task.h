@@ -60,6 +60,7 @@ struct bhi_kill {
 	uint64_t time_ns;
 	uint64_t bytes;
 	struct bhi_kill_cause cause;
+	uint64_t oom_number; /* of the OOM event that tells of it; 0: none does */
 	/* atomic; written by whoever takes the memory back */
 	uint64_t reaped;
 	uint64_t first_byte_ns, all_bytes_ns; /* after time_ns; 0: not yet */
