@@ -40,6 +40,7 @@ extern "C" {
 
 struct bh_group;
 struct bh_cache;
+struct bh_oom_event;
 
 /* ------------------------------------------------------------------ start-up */
 
@@ -54,7 +55,17 @@ struct bh_config {
 	uint32_t decay_ms;        /* how long free pages stay resident; default 1000 */
 	uint32_t reap_tries; /* of a victim that holds a lock; 1 to 1000, default 10 */
 	uint32_t reap_interval_ms; /* between two of these; up to 10000, default 100 */
-	uint32_t reserved[8];      /* zero */
+	/*
+	 * Called once for each OOM, on the thread that decided, with no lock held and
+	 * after the victims were told. It may be in a signal handler, in a call for
+	 * memory, or in a hold section of the host: as on_kill of a task it must be
+	 * lock-free and signal-safe (copy the event to a ring, write to an eventfd), ask
+	 * for no memory, touch no private memory and call nothing of Bulkhead. @event is
+	 * valid until it returns. NULL: nobody is told.
+	 */
+	void (*on_oom)(const struct bh_oom_event *event, void *arg);
+	void *on_oom_arg;     /* NULL without on_oom */
+	uint32_t reserved[4]; /* zero */
 };
 
 /*
@@ -652,7 +663,8 @@ struct bh_oom_row {
 
 /*
  * An OOM: somebody asked for memory, reclaim was hopeless, and a task was to be killed.
- * The last 16 stand in bh_report_write(). Later versions add members at the end only.
+ * The last 16 stand in bh_report_write(); bh_config.on_oom gets each of them. Later
+ * versions add members at the end only.
  */
 struct bh_oom_event {
 	uint32_t size; /* of this struct, as the library that filled it knows it */
@@ -697,7 +709,7 @@ struct bh_oom_event {
 	uint64_t victim_bytes;  /* its private memory when it was killed */
 	uint64_t killed_bytes;  /* the same of all that were killed */
 	enum bh_victim_state victim_state;
-	/* what became of their memory until now */
+	/* what became of their memory; nothing yet when on_oom is called */
 	enum bh_unreaped unreaped; /* of those given up, the last one */
 	uint32_t nr_tries;         /* of the reaper, until then */
 	uint32_t nr_given_up;      /* some may have come back by themselves since */

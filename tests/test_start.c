@@ -70,6 +70,7 @@ END_TEST
 
 START_TEST(values_out_of_range_are_refused_and_others_may_be_tried)
 {
+	static char nobody;
 	static const struct bh_config bad[] = {
 		{.size = 1},
 		{.size = MIB - 1},
@@ -79,9 +80,11 @@ START_TEST(values_out_of_range_are_refused_and_others_may_be_tried)
 		{.size = 16 * MIB, .min_free = UINT64_MAX},
 		{.size = 16 * MIB, .watermark_scale = 3001},
 		{.size = 16 * MIB, .reserved = {1}},
-		{.size = 16 * MIB, .reserved = {[7] = 1}},
+		{.size = 16 * MIB, .reserved = {[3] = 1}},
 		{.size = 16 * MIB, .reap_tries = 1001},
 		{.size = 16 * MIB, .reap_interval_ms = 10001},
+		/* An argument for nobody. */
+		{.size = 16 * MIB, .on_oom_arg = &nobody},
 	};
 
 	for (size_t i = 0; i < bhi_array_size(bad); i++)

@@ -4,7 +4,8 @@
  * around it, and the instruction runs again. When the charge does not fit, the group that
  * is over is recorded, everything is left, and only then somebody is killed or waited for
  * (Linux 3.12); the record is dropped when the next try fits. Called in a signal handler:
- * nothing here allocates, takes a lock of the host or runs its code.
+ * nothing here allocates, takes a lock of the host or runs its code, but for on_kill and
+ * on_oom.
  */
 #ifndef BHI_ALLOC_PAGEFAULT_H
 #define BHI_ALLOC_PAGEFAULT_H

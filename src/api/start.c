@@ -43,6 +43,8 @@ struct settings {
 	uint32_t watermark_scale;
 	uint32_t decay_ms;
 	uint32_t reap_tries, reap_interval_ms;
+	void (*on_oom)(const struct bh_oom_event *event, void *arg);
+	void *on_oom_arg;
 	bool has_pagefault;
 	enum bhi_pagefault pagefault;
 };
@@ -155,6 +157,7 @@ static int start_private_heaps(void)
 
 static int start_reaper(void)
 {
+	bhi_oom_tell(state.settings.on_oom, state.settings.on_oom_arg);
 	bhi_oom_killer = bhi_oom_kill;
 	return bhi_reaper_start(
 		state.settings.reap_tries, state.settings.reap_interval_ms);
@@ -206,6 +209,8 @@ static int settle(const struct bh_config *config, struct settings *ret)
 			&options[BHI_OPTION_REAP_TRIES], config->reap_tries),
 		.reap_interval_ms = (uint32_t)option_or(
 			&options[BHI_OPTION_REAP_INTERVAL_MS], config->reap_interval_ms),
+		.on_oom = config->on_oom,
+		.on_oom_arg = config->on_oom_arg,
 		.has_pagefault = options[BHI_OPTION_PAGEFAULT].set,
 		.pagefault = (enum bhi_pagefault)options[BHI_OPTION_PAGEFAULT].value,
 	};
@@ -224,6 +229,8 @@ static bool config_is_valid(const struct bh_config *config)
 		if (config->reserved[i])
 			return false;
 	}
+	if (config->on_oom_arg && !config->on_oom)
+		return false;
 	if (config->size && config->size < BHI_ZONE_SIZE_MIN)
 		return false;
 	if (config->size && config->min_free > config->size / 2)

@@ -38,7 +38,7 @@ int bhi_charge_pagefault(
  * What to do about it, outside of everything. True: the touch may be tried again, or the
  * task is killed, itself when nobody else can be and @ends_self. False: nobody can be
  * killed. Context: may wait, no allocation; no code of the host runs on this thread, but
- * for on_kill.
+ * for on_kill and on_oom.
  */
 bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size, bool ends_self);
 

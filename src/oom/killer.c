@@ -14,6 +14,12 @@
 #include "oom/events.h"
 #include "task/kill.h"
 
+static struct {
+	/* immutable after init */
+	void (*fn)(const struct bh_oom_event *event, void *arg);
+	void *arg;
+} told;
+
 /* A walk over the tasks of the group that is over. */
 struct scan {
 	const struct bh_group *over;
@@ -236,6 +242,12 @@ static bool decide(struct bhi_oom_decision *decision, struct scan *scan)
 	return true;
 }
 
+static void tell(struct bhi_oom_decision *decision)
+{
+	bhi_oom_events_add(&decision->event);
+	decision->has_event = true;
+}
+
 bool bhi_oom_kill(struct bh_group *over, int64_t size)
 {
 	struct bhi_oom_decision *decision = bhi_oom_decision;
@@ -252,7 +264,7 @@ bool bhi_oom_kill(struct bh_group *over, int64_t size)
 	decided = decide(decision, &scan);
 	bhi_lock_release(&bhi_tasks_lock);
 	if (decided)
-		bhi_oom_events_add(&decision->event);
+		tell(decision);
 	return !decided || decision->event.has_victim;
 }
 
@@ -277,7 +289,7 @@ void bhi_oom_kill_self(struct bh_group *over, int64_t size, bool kernel_is_short
 	killed = kill_asker(&decision);
 	bhi_lock_release(&bhi_tasks_lock);
 	if (killed)
-		bhi_oom_events_add(&decision.event);
+		tell(&decision);
 	bhi_oom_end(&decision);
 }
 
@@ -292,4 +304,12 @@ void bhi_oom_deliver(struct bhi_oom_decision *decision)
 		bhi_task_deliver_kill(task);
 		bhi_task_put(task);
 	}
+	if (decision->has_event && told.fn)
+		told.fn(&decision->event, told.arg);
+}
+
+void bhi_oom_tell(void (*fn)(const struct bh_oom_event *event, void *arg), void *arg)
+{
+	told.fn = fn;
+	told.arg = arg;
 }

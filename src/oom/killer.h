@@ -11,7 +11,8 @@
  */
 bool bhi_oom_kill(struct bh_group *over, int64_t size);
 
-/* Deliver the kills of a decision, with no lock held. Context: any, no allocation. */
+/* Deliver the kills of a decision, and then tell the host of it, with no lock held.
+ * Context: any, no allocation. */
 void bhi_oom_deliver(struct bhi_oom_decision *decision);
 
 /*
@@ -20,5 +21,8 @@ void bhi_oom_deliver(struct bhi_oom_decision *decision);
  * passes and nothing is done. Context: any, no allocation.
  */
 void bhi_oom_kill_self(struct bh_group *over, int64_t size, bool kernel_is_short);
+
+/* Who is told of each OOM; NULL: nobody. Context: any; during start only. */
+void bhi_oom_tell(void (*fn)(const struct bh_oom_event *event, void *arg), void *arg);
 
 #endif

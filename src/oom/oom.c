@@ -37,6 +37,7 @@ BHI_NOINLINE bool bhi_oom_try_begin(
 	}
 	decision->request = request;
 	decision->claimed = NULL;
+	decision->has_event = false;
 	bhi_oom_decision = decision;
 	return true;
 }

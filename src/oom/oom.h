@@ -25,6 +25,7 @@ struct bhi_oom_decision {
 	/* this thread only */
 	struct bh_task *claimed; /* to be told that they are killed; each with a reference
 				  */
+	bool has_event;
 	struct bh_oom_event event;
 };
 
@@ -46,7 +47,8 @@ extern bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 bool bhi_oom(struct bh_group *over, const struct bhi_oom_request *request);
 
 /* Begin and end a decision without waiting. False: somebody else is deciding; a tick has
- * passed. The end tells the victims, with no lock held. Context: any, no allocation. */
+ * passed. The end tells the victims, with no lock held, and then the host. Context: any,
+ * no allocation. */
 bool bhi_oom_try_begin(struct bhi_oom_decision *decision,
 	const struct bhi_oom_request *request) BHI_TRY_ACQUIRE(bhi_oom_lock);
 void bhi_oom_end(struct bhi_oom_decision *decision) BHI_RELEASES(bhi_oom_lock);
