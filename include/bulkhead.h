@@ -106,9 +106,9 @@ enum bh_flags {
 	BH_RETRY_MAYFAIL = 1u << 2, /* reclaim while it helps; never kill; then fail */
 	BH_NOFAIL = 1u << 3,        /* never fail: wait for memory, for ever if need be */
 	BH_ATOMIC = 1u << 4,    /* never wait nor reclaim; may use most of the reserve */
-	BH_NOWAIT = 1u << 5,    /* never wait nor reclaim; no reserve */
+	BH_NOWAIT = 1u << 5,    /* never wait nor reclaim; no reserve; BH_NOWARN */
 	BH_NORECLAIM = 1u << 6, /* shrinkers that take the caller's locks stay out */
-	BH_NOWARN = 1u << 7,    /* no allocation-failure event */
+	BH_NOWARN = 1u << 7,    /* a failure leaves no trace in the report */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "account/stock.h"
 #include "alloc/slab.h"
 #include "api/report.h"
+#include "api/report_failures.h"
 #include "api/report_tasks.h"
 #include "api/start.h"
 #include "base/pool.h"
@@ -112,6 +113,7 @@ static void judge(const struct bhi_report_zone *zone, struct bhi_report_verdict 
 	while ((group = bhi_group_next(bhi_group_root(), group)))
 		judge_group(ret, group);
 	bhi_report_judge_kills(ret);
+	ret->nr_failed = bhi_failures_count();
 }
 
 static void begin(struct walk *walk)
@@ -186,6 +188,11 @@ static void read_group(struct bh_group *group, struct bhi_report_group *ret)
 static void walk_ooms(struct walk *walk)
 {
 	bhi_report_walk_ooms(&walk->out, walk->rendering);
+}
+
+static void walk_failures(struct walk *walk)
+{
+	bhi_report_walk_failures(&walk->out, walk->rendering);
 }
 
 static void walk_kills(struct walk *walk)
@@ -316,6 +323,7 @@ static int write_report(int fd, const struct bhi_report_rendering *rendering)
 {
 	static void (*const lists[])(struct walk * walk) = {
 		[BHI_REPORT_LIST_OOMS] = walk_ooms,
+		[BHI_REPORT_LIST_FAILURES] = walk_failures,
 		[BHI_REPORT_LIST_KILLS] = walk_kills,
 		[BHI_REPORT_LIST_TASKS] = walk_tasks,
 		[BHI_REPORT_LIST_GROUPS] = walk_groups,

@@ -14,6 +14,7 @@
 #include "alloc/buddy.h"
 #include "alloc/cache.h"
 #include "base/fmt.h"
+#include "charge/failures.h"
 #include "oom/events.h"
 #include "oom/reaper.h"
 #include "reclaim/background.h"
@@ -56,6 +57,7 @@ struct bhi_report_verdict {
 	char oom_group[BHI_TASK_PATH_SIZE];
 	char victim[BHI_TASK_NAME_SIZE]; /* "": the last OOM found nobody to kill */
 	struct bhi_reaper_stat reaper;
+	uint64_t nr_failed; /* requests */
 };
 
 /* All in bytes, unless the name says otherwise. */
@@ -97,6 +99,13 @@ struct bhi_report_oom {
 	bool is_newest;
 };
 
+struct bhi_report_failure {
+	struct bhi_failure failure;
+	uint64_t ago_ns;
+	uint64_t nr_failed; /* in all */
+	bool is_newest;
+};
+
 /* The private window and the reaper. */
 struct bhi_report_private {
 	uint64_t window; /* address space, bytes */
@@ -128,6 +137,7 @@ struct bhi_report_overhead {
 
 enum bhi_report_list {
 	BHI_REPORT_LIST_OOMS,
+	BHI_REPORT_LIST_FAILURES,
 	BHI_REPORT_LIST_KILLS,
 	BHI_REPORT_LIST_TASKS,
 	BHI_REPORT_LIST_GROUPS,
@@ -143,6 +153,7 @@ struct bhi_report_rendering {
 		const struct bhi_report_zone *zone);
 	void (*list_begin)(struct bhi_out *out, enum bhi_report_list list);
 	void (*oom)(struct bhi_out *out, const struct bhi_report_oom *oom);
+	void (*failure)(struct bhi_out *out, const struct bhi_report_failure *failure);
 	/* How long the memory of victims in @state took to come back. */
 	void (*kills)(struct bhi_out *out, enum bh_victim_state state);
 	/* NULL: .tasks says enough. */

@@ -2,6 +2,7 @@
 /* The report as JSON. docs/report.md documents each field; change both together. */
 #include <unistd.h>
 
+#include "api/report_failures.h"
 #include "api/report_tasks.h"
 
 static void put_limit(struct bhi_out *out, const char *key, uint64_t value)
@@ -38,6 +39,7 @@ static void put_verdict(struct bhi_out *out, const struct bhi_report_verdict *ve
 	put_groups(out, "failed", &verdict->failed);
 	put_groups(out, "limited", &verdict->limited);
 	bhi_report_json_kill_verdict(out, verdict);
+	bhi_json_u64(out, "failed_requests", verdict->nr_failed);
 	bhi_json_end(out, '}');
 }
 
@@ -85,6 +87,7 @@ static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 {
 	static const char *const keys[] = {
 		[BHI_REPORT_LIST_OOMS] = "ooms",
+		[BHI_REPORT_LIST_FAILURES] = "failures",
 		[BHI_REPORT_LIST_KILLS] = "kills",
 		[BHI_REPORT_LIST_TASKS] = "tasks",
 		[BHI_REPORT_LIST_GROUPS] = "groups",
@@ -219,6 +222,7 @@ const struct bhi_report_rendering bhi_report_json = {
 	.begin = put_begin,
 	.list_begin = put_list_begin,
 	.oom = bhi_report_json_oom,
+	.failure = bhi_report_json_failure,
 	.kills = bhi_report_json_kills,
 	.task = bhi_report_json_task,
 	.tasks = bhi_report_json_tasks,

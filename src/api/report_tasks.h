@@ -42,6 +42,7 @@ const char *bhi_report_flag_name(uint32_t flag);
 
 /* Members of the renderings. Context of all: may wait; with no lock of the library held.
  */
+void bhi_report_text_ns(struct bhi_out *out, uint64_t ns, int width);
 void bhi_report_text_kill_verdict(
 	struct bhi_out *out, const struct bhi_report_verdict *verdict);
 void bhi_report_text_oom(struct bhi_out *out, const struct bhi_report_oom *oom);

@@ -6,6 +6,7 @@
  */
 #include <unistd.h>
 
+#include "api/report_failures.h"
 #include "api/report_tasks.h"
 #include "base/sys.h"
 
@@ -124,6 +125,7 @@ static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 {
 	switch (list) {
 	case BHI_REPORT_LIST_OOMS:
+	case BHI_REPORT_LIST_FAILURES:
 		break;
 	case BHI_REPORT_LIST_KILLS:
 		if (has_kills())
@@ -303,6 +305,7 @@ const struct bhi_report_rendering bhi_report_text = {
 	.begin = put_begin,
 	.list_begin = put_list_begin,
 	.oom = bhi_report_text_oom,
+	.failure = bhi_report_text_failure,
 	.kills = bhi_report_text_kills,
 	.tasks = bhi_report_text_tasks,
 	.group = put_group,

@@ -8,7 +8,7 @@
 #define COLUMN     8
 
 /* "12.3 s", three figures at least. */
-static void put_ns(struct bhi_out *out, uint64_t ns, int width)
+void bhi_report_text_ns(struct bhi_out *out, uint64_t ns, int width)
 {
 	static const char *const units[] = {"ns", "us", "ms", "s"};
 	uint64_t whole = ns, rest = 0;
@@ -38,7 +38,7 @@ void bhi_report_text_kill_verdict(
 				verdict->victim, verdict->oom_group);
 		else
 			bhi_outf(out, "; nobody to kill for %s, ", verdict->oom_group);
-		put_ns(out, verdict->oom_ago_ns, 0);
+		bhi_report_text_ns(out, verdict->oom_ago_ns, 0);
 		bhi_outf(out, " ago");
 	}
 	if (verdict->reaper.nr_given_up)
@@ -160,7 +160,7 @@ static void put_reaping(struct bhi_out *out, const struct bh_oom_event *event)
 			event->nr_killed);
 		bhi_out_size(out, event->reaped, 0);
 		bhi_outf(out, " in ");
-		put_ns(out, event->reaped_ns, 0);
+		bhi_report_text_ns(out, event->reaped_ns, 0);
 		bhi_outf(out, "\n");
 	} else if (event->has_victim && !event->nr_given_up) {
 		bhi_outf(out, "      reaped: nothing yet\n");
@@ -185,7 +185,7 @@ void bhi_report_text_oom(struct bhi_out *out, const struct bhi_report_oom *oom)
 	if (oom->is_newest)
 		bhi_outf(out, "\nLast OOMs, %lu in all\n", event->number);
 	bhi_outf(out, "  #%lu, ", event->number);
-	put_ns(out, oom->ago_ns, 0);
+	bhi_report_text_ns(out, oom->ago_ns, 0);
 	put_shortage(out, event);
 	if (!oom->is_newest) {
 		if (event->has_victim)
@@ -208,9 +208,9 @@ static void put_latency(
 	const struct bhi_latency *latency = bhi_latency_of(state, kind);
 
 	bhi_outf(out, "%7lu", bhi_load(&latency->nr));
-	put_ns(out, bhi_latency_percentile(latency, 500), 10);
-	put_ns(out, bhi_latency_percentile(latency, 990), 10);
-	put_ns(out, bhi_load(&latency->max_ns), 10);
+	bhi_report_text_ns(out, bhi_latency_percentile(latency, 500), 10);
+	bhi_report_text_ns(out, bhi_latency_percentile(latency, 990), 10);
+	bhi_report_text_ns(out, bhi_load(&latency->max_ns), 10);
 	bhi_outf(out, "\n");
 }
 

@@ -41,6 +41,7 @@
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
+#include "charge/failures.h"
 #include "oom/oom.h"
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
@@ -454,6 +455,15 @@ static bool is_above_high(struct bh_group *group)
 	return false;
 }
 
+/* Nothing failed where the process is inert, or where a victim unwinds instead. */
+static BHI_COLD void note_failure(const struct request *rq)
+{
+	if (!rq->over || (is_private(rq) && bhi_task_dying() &&
+				 bhi_task_may_unwind(bhi_task_current)))
+		return;
+	bhi_failure_note(rq->group, group_over(rq), rq->size, rq->flags);
+}
+
 int bhi_charge(struct bh_group *group, int64_t size, unsigned flags, bool external)
 {
 	struct request rq = {
@@ -467,8 +477,10 @@ int bhi_charge(struct bh_group *group, int64_t size, unsigned flags, bool extern
 		return 0;
 	}
 	r = charge_slow(&rq);
-	if (r)
+	if (r) {
+		note_failure(&rq);
 		return r;
+	}
 	bhi_reclaim_note(group, -size);
 	if (external)
 		bhi_add(&group->external, size);
