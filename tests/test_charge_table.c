@@ -4,9 +4,12 @@
 
 #include "account/stock.h"
 #include "account/waiters.h"
+#include "charge/charge.h"
+#include "charge/failures.h"
 #include "oom/oom.h"
 #include "reclaim/background.h"
 #include "support.h"
+#include "support_locks.h"
 #include "support_short.h"
 
 #define LIMIT (64 * KIB)
@@ -38,22 +41,42 @@ static const struct kind {
 	const char *name;
 	unsigned flags;
 	uint64_t size;
-	bool inside, scope;
+	bool inside, scope, killed, holds;
 } kinds[] = {
-	{"plain", 0, PAGE, false, false},
-	{"BH_NORETRY", BH_NORETRY, PAGE, false, false},
-	{"BH_RETRY_MAYFAIL", BH_RETRY_MAYFAIL, PAGE, false, false},
-	{"BH_NOFAIL", BH_NOFAIL, PAGE, false, false},
-	{"BH_ATOMIC", BH_ATOMIC, PAGE, false, false},
-	{"BH_NOWAIT", BH_NOWAIT, PAGE, false, false},
-	{"BH_NORECLAIM", BH_NORECLAIM, PAGE, false, false},
-	{"in a noreclaim scope", 0, PAGE, false, true},
-	{"inside reclaim", 0, PAGE, true, false},
-	{"BH_NORETRY inside reclaim", BH_NORETRY, PAGE, true, false},
-	{"BH_NOFAIL inside reclaim", BH_NOFAIL, PAGE, true, false},
-	{"costly", 0, 16 * PAGE, false, false},
-	{"costly BH_RETRY_MAYFAIL", BH_RETRY_MAYFAIL, 16 * PAGE, false, false},
-	{"costly BH_NOFAIL", BH_NOFAIL, 16 * PAGE, false, false},
+	{.name = "plain", .flags = 0, .size = PAGE},
+	{.name = "BH_NORETRY", .flags = BH_NORETRY, .size = PAGE},
+	{.name = "BH_RETRY_MAYFAIL", .flags = BH_RETRY_MAYFAIL, .size = PAGE},
+	{.name = "BH_NOFAIL", .flags = BH_NOFAIL, .size = PAGE},
+	{.name = "BH_ATOMIC", .flags = BH_ATOMIC, .size = PAGE},
+	{.name = "BH_NOWAIT", .flags = BH_NOWAIT, .size = PAGE},
+	{.name = "BH_NORECLAIM", .flags = BH_NORECLAIM, .size = PAGE},
+	{.name = "in a noreclaim scope", .flags = 0, .size = PAGE, .scope = true},
+	{.name = "inside reclaim", .flags = 0, .size = PAGE, .inside = true},
+	{.name = "BH_NORETRY inside reclaim",
+		.flags = BH_NORETRY,
+		.size = PAGE,
+		.inside = true},
+	{.name = "BH_NOFAIL inside reclaim",
+		.flags = BH_NOFAIL,
+		.size = PAGE,
+		.inside = true},
+	{.name = "costly", .flags = 0, .size = 16 * PAGE},
+	{.name = "costly BH_RETRY_MAYFAIL", .flags = BH_RETRY_MAYFAIL, .size = 16 * PAGE},
+	{.name = "costly BH_NOFAIL", .flags = BH_NOFAIL, .size = 16 * PAGE},
+	{.name = "BH_ZERO", .flags = BH_ZERO, .size = PAGE},
+	{.name = "BH_NOWARN", .flags = BH_NOWARN, .size = PAGE},
+	{.name = "private", .flags = BHI_CHARGE_PRIVATE, .size = PAGE},
+	{.name = "much, private", .flags = BHI_CHARGE_PRIVATE, .size = 12 * PAGE},
+	{.name = "of a victim", .flags = 0, .size = PAGE, .killed = true},
+	{.name = "of a victim in a hold section",
+		.flags = 0,
+		.size = PAGE,
+		.killed = true,
+		.holds = true},
+	{.name = "BH_NOFAIL of a victim",
+		.flags = BH_NOFAIL,
+		.size = PAGE,
+		.killed = true},
 };
 
 #define NR_KINDS bhi_array_size(kinds)
@@ -77,14 +100,30 @@ struct expected {
 		OK, 0, 0, 0, 0, 0 \
 	}
 
+#define PLAIN                                                                           \
+	ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 1, 0, 1}, {NOMEM, 0, 0, 1, 0, 1}, \
+		{NOMEM, 0, 1, 1, 0, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0},       \
+		{NOMEM, SHORT_ROUNDS, 0, 1, 0, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 0, 0},   \
+		{NOMEM, SHORT_ROUNDS, 0, 1, 1, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 1, 0},   \
+		{OK, SHORT_ROUNDS, 0, 1, 1, 1},                                         \
+	{                                                                               \
+		OK, SHORT_ROUNDS, 1, 1, 1, 0                                            \
+	}
+
+#define PRIVATE                                                                         \
+	ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 1, 1, 1}, {NOMEM, 0, 0, 1, 1, 1}, \
+		{NOMEM, 0, 1, 1, 1, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0},       \
+		{NOMEM, SHORT_ROUNDS, 0, 1, 1, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 1, 0},   \
+		{NOMEM, SHORT_ROUNDS, 0, 1, 1, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 1, 0},   \
+		{OK, SHORT_ROUNDS, 0, 1, 1, 1},                                         \
+	{                                                                               \
+		OK, SHORT_ROUNDS, 1, 1, 1, 0                                            \
+	}
+
 /* outcome, rounds, max, oom, kills, wakes */
 static const struct expected table[NR_KINDS][NR_SITUATIONS] = {
 	/* plain */
-	{ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 1, 0, 1}, {NOMEM, 0, 0, 1, 0, 1},
-		{NOMEM, 0, 1, 1, 0, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0},
-		{NOMEM, SHORT_ROUNDS, 0, 1, 0, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 0, 0},
-		{NOMEM, SHORT_ROUNDS, 0, 1, 1, 1}, {NOMEM, SHORT_ROUNDS, 1, 1, 1, 0},
-		{OK, SHORT_ROUNDS, 0, 1, 1, 1}, {OK, SHORT_ROUNDS, 1, 1, 1, 0}},
+	{PLAIN},
 	/* BH_NORETRY */
 	{ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 0, 0, 1},
 		{NOMEM, 0, 1, 0, 0, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0},
@@ -156,6 +195,30 @@ static const struct expected table[NR_KINDS][NR_SITUATIONS] = {
 		{OK, SHORT_ROUNDS, 0, 0, 0, 1}, {OK, SHORT_ROUNDS, 1, 0, 0, 0},
 		{OK, SHORT_ROUNDS, 0, 0, 0, 1}, {OK, SHORT_ROUNDS, 1, 0, 0, 0},
 		{OK, SHORT_ROUNDS, 0, 0, 0, 1}, {OK, SHORT_ROUNDS, 1, 0, 0, 0}},
+	/* BH_ZERO: as plain */
+	{PLAIN},
+	/* BH_NOWARN: as plain */
+	{PLAIN},
+	/* private: kills where nothing else was said */
+	{PRIVATE},
+	/* much, private: never costly */
+	{PRIVATE},
+	/* of a victim: it is reaped and about to end, nothing is done for it */
+	{ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 0, 0, 1},
+		{NOMEM, 0, 1, 0, 0, 0}, {NOMEM, 0, 0, 0, 0, 1}, {NOMEM, 0, 1, 0, 0, 0},
+		{NOMEM, 0, 0, 0, 0, 1}, {NOMEM, 0, 1, 0, 0, 0}, {NOMEM, 0, 0, 0, 0, 1},
+		{NOMEM, 0, 1, 0, 0, 0}, {NOMEM, 0, 0, 0, 0, 1}, {NOMEM, 0, 1, 0, 0, 0}},
+	/* of a victim in a hold section: half of the reserve, past the limits of groups
+	 */
+	{ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {OK, 0, 0, 0, 0, 1}, {NOMEM, 0, 0, 0, 0, 1},
+		{OK, 0, 1, 0, 0, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0},
+		{OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0}, {OK, 1, 0, 0, 0, 1},
+		{OK, 1, 1, 0, 0, 0}, {OK, 1, 0, 0, 0, 1}, {OK, 1, 1, 0, 0, 0}},
+	/* BH_NOFAIL of a victim: half of the reserve, past limits, and it waits */
+	{ALWAYS_OK, {OK, 0, 0, 0, 0, 1}, {OK, 0, 0, 0, 0, 1}, {WAITS, 0, 0, 0, 0, 1},
+		{OK, 0, 1, 0, 0, 0}, {OK, 0, 0, 0, 0, 1}, {OK, 0, 1, 0, 0, 0},
+		{OK, 0, 0, 0, 0, 1}, {OK, 0, 1, 0, 0, 0}, {OK, 0, 0, 0, 0, 1},
+		{OK, 0, 1, 0, 0, 0}, {OK, 0, 0, 0, 0, 1}, {OK, 0, 1, 0, 0, 0}},
 };
 
 static struct {
@@ -192,9 +255,9 @@ static void add_stubborn(struct bh_group *group)
 
 static void set_policy(enum situation situation)
 {
+	bhi_oom_killer = support_kill;
 	if (situation < ZONE_NOBODY)
 		return;
-	bhi_oom_killer = support_kill;
 	support_killer.gives = situation >= ZONE_VICTIM ? LIMIT : 0;
 	support_set(bh_root(), BH_ON_LIMIT, BH_KILL);
 	support_set(cell.group, BH_ON_LIMIT, BH_KILL);
@@ -255,10 +318,52 @@ static void *request(void *arg)
 
 	if (kind->scope)
 		previous = bh_noreclaim_enter();
-	r = bh_charge(cell.group, kind->size, kind->flags);
+	if (kind->flags & BHI_CHARGE_PRIVATE)
+		r = bhi_charge(cell.group, (int64_t)kind->size, kind->flags, true);
+	else
+		r = bh_charge(cell.group, kind->size, kind->flags);
 	if (kind->scope)
 		bh_noreclaim_leave(previous);
 	return (void *)(intptr_t)r;
+}
+
+static struct {
+	struct bh_task *task;
+	const struct kind *kind;
+	void *result;
+} victim;
+
+/* From outside: a task that kills itself is not there any more. */
+static void *kill_victim(void *arg)
+{
+	ck_assert_int_eq(bh_task_kill(victim.task), 0);
+	return arg;
+}
+
+/* What it gets it gives back outside of the task, as it need not get that far here. */
+static int request_killed(void *arg)
+{
+	(void)arg;
+	if (victim.kind->holds)
+		bh_hold();
+	support_join(support_thread(kill_victim, NULL));
+	if (!victim.kind->holds)
+		support_await_reaped(victim.task);
+	victim.result = request((void *)(uintptr_t)victim.kind);
+	if (victim.kind->holds)
+		bh_release();
+	return 0;
+}
+
+static void *request_as_victim(void *arg)
+{
+	victim.kind = arg;
+	victim.task = bh_task_new(cell.other, NULL);
+	ck_assert_ptr_nonnull(victim.task);
+	ck_assert_int_eq(
+		bh_task_enter(victim.task, request_killed, NULL, NULL), -ECANCELED);
+	bh_task_put(victim.task);
+	return victim.result;
 }
 
 static struct opener {
@@ -319,7 +424,10 @@ static void *await_request(void *(*run)(void *), void *arg)
 static void run_cell(const struct kind *kind, enum situation situation)
 {
 	const struct expected *expected = &table[kind - kinds][situation];
-	void *(*run)(void *) = kind->inside ? request_inside : request;
+	void *(*run)(void *) = kind->inside   ? request_inside
+			       : kind->killed ? request_as_victim
+					      : request;
+	bool may_warn = !(kind->flags & (BH_NOWARN | BH_NOWAIT));
 	void *arg = (void *)(uintptr_t)kind;
 	struct bh_group_stat group, root;
 	uint64_t wakes;
@@ -347,6 +455,7 @@ static void run_cell(const struct kind *kind, enum situation situation)
 		(unsigned long)root.events.max,
 		(unsigned long)(group.local.oom + root.local.oom),
 		support_killer.nr_calls, (unsigned long)wakes);
+	ck_assert_uint_eq(bhi_failures_count(), r && may_warn);
 	if (!r)
 		bh_uncharge(cell.group, kind->size);
 }
