@@ -88,8 +88,11 @@ int bhi_map_touch(struct bh_task *task, void *ptr, size_t size)
 		return -EINVAL;
 	while (range.nr) {
 		uint32_t nr = bhi_min(range.nr, (uint32_t)TOUCH_PAGES);
-		int r = bhi_private_populate(task, range.first, range.page, nr);
+		int r;
 
+		/* A victim is no longer slowed down by BH_HIGH, so it would go far. */
+		(void)bhi_task_check(task);
+		r = bhi_private_populate(task, range.first, range.page, nr);
 		if (r)
 			return r;
 		range.page += nr;
