@@ -2,18 +2,18 @@
 /*
  * The kernel's tools/testing/selftests/cgroup/test_memcontrol.c by meaning: the same
  * trees, figures and tolerances. bh_charge stands for anonymous memory (there is no swap:
- * it cannot be reclaimed), a cache of pages with a shrinker for page cache, and ENOMEM,
- * or a killer of the test, for the end of a process. Cases about swap, sockets and what
- * is left of processes are without meaning here.
+ * it cannot be reclaimed), a cache of pages with a shrinker for page cache, and ENOMEM
+ * for the end of a process; where processes are killed, tasks stand for them, and their
+ * private memory for anonymous memory. Cases about swap, sockets and what is left of
+ * processes are without meaning here.
  */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 
 #include "account/stock.h"
-#include "oom/oom.h"
 #include "support.h"
-#include "support_memory.h"
+#include "support_task.h"
 
 #define ZONE        (512 * MIB)
 #define MB(x)       ((uint64_t)(x) << 20)
@@ -265,45 +265,53 @@ START_TEST(high)
 }
 END_TEST
 
-static struct bh_group *throttled;
-static uint32_t stop;
-
-static void *alloc_until_stopped(void *arg)
+/* A process that populates all of its memory in one call. */
+static int populate(void *arg)
 {
-	uint64_t had = 0;
+	uint64_t size = *(const uint64_t *)arg;
+	void *p = bh_map(size, 0);
 
-	(void)arg;
-	while (had < MB(200) && !bhi_load(&stop) && !bh_charge(throttled, PAGE, 0))
-		had += PAGE;
-	bh_uncharge(throttled, had);
-	return (void *)(uintptr_t)had;
+	ck_assert_ptr_nonnull(p);
+	return bh_touch(p, size);
 }
 
-/* Who goes on charging is slowed down while it does so, and does not get to the max. */
+/* One that touches page after page. */
+static int touch_pages(void *arg)
+{
+	support_filled_map(*(const uint64_t *)arg, 1);
+	return 0;
+}
+
+/* Who goes on in one call is slowed down while it does so, and does not get to the max.
+ */
 START_TEST(high_sync)
 {
+	struct support_entry entry;
 	struct bh_group_stat stat;
-	pthread_t thread;
-	uint64_t had;
+	struct bh_group *memcg;
+	struct bh_task *task;
+	uint64_t size = MB(200);
 
 	support_start(ZONE);
-	throttled = support_group(NULL, "memcg");
-	support_set(throttled, BH_HIGH, MB(30));
-	support_set(throttled, BH_MAX, MB(140));
-	thread = support_thread(alloc_until_stopped, NULL);
+	memcg = support_group(NULL, "memcg");
+	support_set(memcg, BH_HIGH, MB(30));
+	support_set(memcg, BH_MAX, MB(140));
+	task = support_task(memcg, "mlock", 0);
+	support_enter(&entry, task, populate, &size);
 	do {
 		sched_yield();
-		stat = support_stat(throttled);
-	} while (stat.some.total_ns < 100000000);
-	bhi_store(&stop, 1);
-	had = (uintptr_t)support_join(thread);
-	stat = support_stat(throttled);
-	ck_assert_uint_gt(stat.events.high, 0);
+		stat = support_stat(memcg);
+	} while (!stat.events.high || stat.some.total_ns < 100000000);
 	ck_assert_uint_eq(stat.events.max, 0);
-	ck_assert_uint_gt(had, MB(30));
+	ck_assert_uint_gt(stat.peak, MB(30));
 	/* A fifth above, the delay would have been its maximum for long. */
 	ck_assert_uint_lt(stat.peak, MB(36));
-	bh_group_put(throttled);
+	/* A kill ends the wait, and the call. */
+	ck_assert_int_eq(bh_task_kill(task), 0);
+	ck_assert_int_eq(support_enter_end(&entry), -ECANCELED);
+	ck_assert_uint_eq(support_stat(memcg).events.max, 0);
+	bh_task_put(task);
+	bh_group_put(memcg);
 	support_end();
 }
 END_TEST
@@ -350,21 +358,11 @@ START_TEST(reclaim)
 }
 END_TEST
 
-/* The process of oom_events, as far as the test's killer knows of it. */
-static struct {
-	uint64_t had;
-	bool dead;
-} victim;
-
-static bool kill_victim(struct bh_group *over, int64_t size)
+/* Ends when it is over the limit; what it says is what a process of the kernel's says by
+ * its exit. */
+static int run_task(struct bh_group *group, uint64_t size)
 {
-	(void)size;
-	bhi_group_event(over, BHI_EVENT_OOM_KILL);
-	victim.dead = true;
-	bhi_add(&over->external, -(int64_t)victim.had);
-	bhi_counter_uncharge(&over->counter, (int64_t)victim.had);
-	victim.had = 0;
-	return true;
+	return bh_task_run(group, NULL, touch_pages, &size, NULL);
 }
 
 START_TEST(oom_events)
@@ -373,23 +371,101 @@ START_TEST(oom_events)
 	struct bh_group *memcg;
 
 	support_start(ZONE);
-	bhi_oom_killer = kill_victim;
 	memcg = support_group(NULL, "memcg");
-	support_set(memcg, BH_ON_LIMIT, BH_KILL);
 	support_set(memcg, BH_MAX, MB(30));
-	while (!victim.dead) {
-		bhi_stock_drain(memcg);
-		ck_assert_int_eq(bh_charge(memcg, 16 * KIB, 0), 0);
-		victim.had += 16 * KIB;
-		ck_assert_uint_lt(victim.had, MB(100));
-	}
-	bh_uncharge(memcg, victim.had);
+	ck_assert_int_eq(run_task(memcg, MB(100)), -ECANCELED);
 	stat = support_stat(memcg);
 	ck_assert_uint_eq(stat.events.oom, 1);
 	ck_assert_uint_eq(stat.events.oom_kill, 1);
 	ck_assert_uint_eq(stat.events.oom_group_kill, 0);
 	ck_assert_uint_eq(support_usage(memcg), 0);
 	ck_assert_uint_le(stat.peak, MB(30));
+	bh_group_put(memcg);
+	support_end();
+}
+END_TEST
+
+/* The processes that stay: tasks with memory, in which nobody is. */
+static struct bh_task *stays[3];
+
+static void stay(int i, struct bh_group *group, uint64_t size, int adj)
+{
+	stays[i] = support_idle_task(group, "stays", adj, size);
+}
+
+static bool is_killed(int i)
+{
+	return support_task_stat(stays[i]).killed == BH_KILLED_OOM;
+}
+
+static void end_stays(void)
+{
+	for (size_t i = 0; i < bhi_array_size(stays); i++)
+		bh_task_put(stays[i]);
+}
+
+START_TEST(oom_group_leaf_events)
+{
+	struct bh_group *parent, *child;
+
+	support_start(ZONE);
+	parent = support_group(NULL, "parent");
+	child = support_limited(parent, "child", MB(50));
+	support_set(child, BH_OOM_GROUP, 1);
+	stay(0, parent, MB(60), 0);
+	stay(1, child, MB(1), 0);
+	stay(2, child, MB(1), 0);
+	ck_assert_int_eq(run_task(child, MB(100)), -ECANCELED);
+	ck_assert(!is_killed(0) && is_killed(1) && is_killed(2));
+	ck_assert_uint_eq(support_stat(child).events.oom_kill, 3);
+	/* Counts of children are the parent's too; of its own there is none. */
+	ck_assert_uint_eq(support_stat(parent).events.oom_kill, 3);
+	ck_assert_uint_eq(support_stat(parent).local.oom_kill, 0);
+	end_stays();
+	bh_group_put(child);
+	bh_group_put(parent);
+	support_end();
+}
+END_TEST
+
+START_TEST(oom_group_parent_events)
+{
+	struct bh_group *parent, *child;
+
+	support_start(ZONE);
+	parent = support_limited(NULL, "parent", MB(80));
+	child = support_group(parent, "child");
+	support_set(parent, BH_OOM_GROUP, 1);
+	stay(0, parent, MB(60), 0);
+	stay(1, child, MB(1), 0);
+	stay(2, child, MB(1), 0);
+	ck_assert_int_eq(run_task(child, MB(100)), -ECANCELED);
+	ck_assert(is_killed(0) && is_killed(1) && is_killed(2));
+	ck_assert_uint_eq(support_stat(parent).events.oom_kill, 4);
+	ck_assert_uint_eq(support_stat(parent).events.oom_group_kill, 1);
+	end_stays();
+	bh_group_put(child);
+	bh_group_put(parent);
+	support_end();
+}
+END_TEST
+
+/* The kernel has two that may be killed, and counts three: the one that is chosen is
+ * counted again with its group. Here each is counted once, and there are three. */
+START_TEST(oom_group_score_events)
+{
+	struct bh_group *memcg;
+
+	support_start(ZONE);
+	memcg = support_limited(NULL, "memcg", MB(50));
+	support_set(memcg, BH_OOM_GROUP, 1);
+	stay(0, memcg, MB(1), -1000);
+	stay(1, memcg, MB(1), 0);
+	stay(2, memcg, MB(1), 0);
+	ck_assert_int_eq(run_task(memcg, MB(100)), -ECANCELED);
+	ck_assert(!is_killed(0) && is_killed(1) && is_killed(2));
+	ck_assert_uint_eq(support_stat(memcg).events.oom_kill, 3);
+	end_stays();
 	bh_group_put(memcg);
 	support_end();
 }
@@ -406,6 +482,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, max);
 	tcase_add_test(tcase, reclaim);
 	tcase_add_test(tcase, oom_events);
+	tcase_add_test(tcase, oom_group_leaf_events);
+	tcase_add_test(tcase, oom_group_parent_events);
+	tcase_add_test(tcase, oom_group_score_events);
 }
 
 int main(void)

@@ -246,8 +246,7 @@ START_TEST(a_high_oom_score_adj_is_preferred_to_size)
 }
 END_TEST
 
-/* Kernel test_memcg_oom_group_leaf_events: all of the leaf dies, the parent's other
- * child does not. */
+/* All of the leaf dies, the parent's other child does not. */
 START_TEST(an_oom_group_leaf_dies_as_one)
 {
 	struct want want = {.size = 40 * MIB};
@@ -285,8 +284,7 @@ START_TEST(an_oom_group_leaf_dies_as_one)
 }
 END_TEST
 
-/* Kernel test_memcg_oom_group_parent_events: the highest group with the flag, up to the
- * one that is over, and not above. */
+/* The highest group with the flag, up to the one that is over, and not above. */
 START_TEST(the_highest_oom_group_below_the_limit_dies_as_one)
 {
 	struct want want = {.size = 60 * MIB};
@@ -320,7 +318,6 @@ START_TEST(the_highest_oom_group_below_the_limit_dies_as_one)
 }
 END_TEST
 
-/* Kernel test_memcg_oom_group_score_events: adj -1000 survives; three are killed. */
 START_TEST(who_is_never_killed_survives_the_kill_of_its_group)
 {
 	struct want want = {.size = 60 * MIB};
