@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* bh_alloc and its relatives on one thread. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
+#include "account/waiters.h"
 #include "alloc/classes.h"
 #include "alloc/slab.h"
 #include "base/failpoint.h"
@@ -702,25 +705,69 @@ START_TEST(dropping_a_group_frees_what_it_owns_and_nothing_else)
 }
 END_TEST
 
-START_TEST(a_request_that_must_not_fail_outlives_refusals_of_the_kernel)
+START_TEST(a_request_that_must_not_fail_is_refused_nothing_on_purpose)
 {
 	static const size_t sizes[] = {100, 5000, 500000};
 	struct bh_group *group;
 
 	support_start(ZONE);
 	group = support_group(NULL, "group");
+	bhi_failpoint_arm(1, BHI_FP_PERSISTENT, (1u << BHI_FP_NR) - 1);
 	for (size_t i = 0; i < bhi_array_size(sizes); i++) {
-		for (unsigned nth = 1;; nth++) {
-			void *p;
+		void *p = bh_alloc(group, sizes[i], BH_NOFAIL);
 
-			bhi_failpoint_arm(nth, BHI_FP_ONCE, (1u << BHI_FP_NR) - 1);
-			p = bh_alloc(group, sizes[i], BH_NOFAIL);
-			ck_assert_ptr_nonnull(p);
-			bh_free(p);
-			if (!bhi_failpoint_disarm())
-				break;
-		}
+		ck_assert_ptr_nonnull(p);
+		bh_free(p);
 	}
+	/* Others on the same thread are. */
+	ck_assert_ptr_null(bh_alloc(group, 100000, 0));
+	ck_assert_uint_gt(bhi_failpoint_disarm(), 0);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
+static uint32_t is_ready, is_limited, nr_served;
+
+static void *alloc_while_limited(void *arg)
+{
+	void *p;
+
+	/* The clock of stalls knows threads that the library knows. */
+	bh_free(bh_alloc(arg, 1, 0));
+	__atomic_store_n(&is_ready, 1, __ATOMIC_SEQ_CST);
+	support_await(&is_limited, 1);
+	p = bh_alloc(arg, 9 * MIB, BH_NOFAIL);
+	bhi_add(&nr_served, 1);
+	return p;
+}
+
+/* The kernel refuses this process what it needs for pages: more writable memory. */
+START_TEST(a_request_that_must_not_fail_waits_while_the_kernel_refuses)
+{
+	struct rlimit limit, none;
+	struct bh_group *group;
+	pthread_t thread;
+	void *p;
+
+	support_start(ZONE);
+	group = support_group(NULL, "group");
+	thread = support_thread(alloc_while_limited, group);
+	support_await(&is_ready, 1);
+	ck_assert_int_eq(getrlimit(RLIMIT_DATA, &limit), 0);
+	none = (struct rlimit){.rlim_cur = 4096, .rlim_max = limit.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_DATA, &none), 0);
+	__atomic_store_n(&is_limited, 1, __ATOMIC_SEQ_CST);
+	/* On the futex, and on the clock of stalls. */
+	support_await(&bhi_waiters.nr, 1);
+	while (support_stat(group).some.total_ns < 2000000)
+		sched_yield();
+	ck_assert_uint_eq(bhi_load(&nr_served), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+	p = support_join(thread);
+	ck_assert_ptr_nonnull(p);
+	ck_assert_uint_eq(bhi_load(&bhi_waiters.nr), 0);
+	bh_free(p);
 	bh_group_put(group);
 	support_end();
 }
@@ -755,8 +802,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase,
 		a_thousand_groups_of_38_kib_take_at_most_two_and_a_half_times_as_much);
 	tcase_add_test(tcase, dropping_a_group_frees_what_it_owns_and_nothing_else);
+	tcase_add_test(tcase, a_request_that_must_not_fail_is_refused_nothing_on_purpose);
 	tcase_add_test(
-		tcase, a_request_that_must_not_fail_outlives_refusals_of_the_kernel);
+		tcase, a_request_that_must_not_fail_waits_while_the_kernel_refuses);
 }
 
 int main(void)

@@ -362,6 +362,35 @@ static int run_alloc_nofail(void)
 	return 0;
 }
 
+static int run_aligned_nofail(void)
+{
+	keep(bh_alloc_aligned(world.group, 256, 1000, BH_NOFAIL));
+	keep(bh_alloc_aligned(world.group, 65536, 1000, BH_NOFAIL));
+	return 0;
+}
+
+static int run_alloc_pages_nofail(void)
+{
+	for (unsigned order = 0; order <= BH_MAX_ORDER; order += 2)
+		keep(bh_alloc_pages(world.group, order, BH_NOFAIL));
+	return 0;
+}
+
+static int run_cache_alloc_nofail(void)
+{
+	for (int i = 0; i < 100; i++)
+		keep(bh_cache_alloc(world.cache, world.group, BH_NOFAIL));
+	return 0;
+}
+
+static int run_charge_nofail(void)
+{
+	int r = bh_charge(world.group, 100000, BH_NOFAIL);
+
+	bh_uncharge(world.group, r ? 0 : 100000);
+	return r;
+}
+
 static int run_alloc_full(void)
 {
 	int r = 0;
@@ -549,8 +578,7 @@ struct body {
 	int (*run)(void);
 	void (*prepare)(void);
 	void (*clean)(void);
-	int errors[2];  /* documented; 0: no more */
-	bool only_once; /* it would wait for ever if refused for ever */
+	int errors[2]; /* documented; 0: no more */
 };
 
 #define NO_MEMORY .errors = {-ENOMEM}
@@ -592,7 +620,11 @@ static const struct body bodies[] = {
 	BODY(bh_alloc, run_alloc_pages_of_any_number, start_group, NO_MEMORY),
 	BODY(bh_alloc, run_alloc_blocks, start_group, NO_MEMORY),
 	BODY(bh_alloc, run_alloc_full, start_shrinker, .clean = unregister, NO_MEMORY),
-	BODY(bh_alloc, run_alloc_nofail, start_group, .only_once = true),
+	BODY(bh_alloc, run_alloc_nofail, start_group),
+	BODY(bh_alloc_aligned, run_aligned_nofail, start_group),
+	BODY(bh_alloc_pages, run_alloc_pages_nofail, start_group),
+	BODY(bh_cache_alloc, run_cache_alloc_nofail, start_cache),
+	BODY(bh_charge, run_charge_nofail, start_group),
 	BODY(bh_alloc_aligned, run_alloc_aligned, start_group, NO_MEMORY),
 	BODY(bh_realloc_flags, run_realloc, start_objects, NO_MEMORY),
 	BODY(bh_usable_size, run_questions, start_objects),
@@ -760,8 +792,7 @@ END_TEST
 
 START_TEST(whatever_is_refused_for_good_the_function_fails_as_documented_or_succeeds)
 {
-	if (!bodies[_i].only_once)
-		run_until_unmet(&bodies[_i], BHI_FP_PERSISTENT);
+	run_until_unmet(&bodies[_i], BHI_FP_PERSISTENT);
 }
 END_TEST
 
@@ -771,8 +802,7 @@ START_TEST(whichever_kind_is_refused_for_good_the_function_fails_or_succeeds)
 
 	for (unsigned kind = 0; kind < BHI_FP_NR; kind++) {
 		call.kinds = 1u << kind;
-		if (!bodies[_i].only_once)
-			run_call(&call);
+		run_call(&call);
 	}
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Those who wait until memory comes back: BH_NOFAIL requests that found nothing to
- * reclaim and nobody to kill.
+ * reclaim and nobody to kill, or that the kernel has refused.
  *
  * A waiter takes the sequence number, reclaims, announces itself, drains all stocks,
  * tries once more and only then sleeps on the number. An uncharge that the try did not

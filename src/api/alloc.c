@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "account/pressure.h"
+#include "account/waiters.h"
 #include "alloc/cache.h"
 #include "alloc/run.h"
 #include "alloc/small.h"
@@ -17,8 +19,10 @@
 #include "api/names.h"
 #include "api/private.h"
 #include "api/start.h"
+#include "base/failpoint.h"
 #include "base/parse.h"
 #include "charge/charge.h"
+#include "task/kill.h"
 #include "task/section.h"
 
 /* A slab holds at least eight objects of more than 8 KiB: too much for a group that does
@@ -31,8 +35,11 @@
 
 #define MAX_ALIGN (BHI_PAGE_SIZE << BHI_BLOCK_ORDER)
 
-/* Between two attempts of BH_NOFAIL when the kernel has no memory: a kernel tick. */
-#define RETRY_NS BHI_NS_PER_MS
+/* Between two attempts of BH_NOFAIL when the kernel has no memory: a kernel tick at
+ * least, as what one attempt gives back wakes others that wait like it; and at most as
+ * long as those that wait for a charge. */
+#define RETRY_NS      BHI_NS_PER_MS
+#define LOOK_AGAIN_NS (100 * BHI_NS_PER_MS)
 
 static bool prefers_pages(const struct bh_group *group, size_t size)
 {
@@ -45,13 +52,33 @@ static bool prefers_pages(const struct bh_group *group, size_t size)
 /*
  * BH_NOFAIL: the charge waits by itself. What can still be refused is memory of the
  * kernel, for pages or for what describes them, and nobody tells when that comes back.
+ * What others give back here may go there.
  */
-static BHI_COLD bool must_retry(size_t size, unsigned flags)
+static BHI_COLD bool must_retry(struct bh_group *group, size_t size, unsigned flags)
 {
+	uint32_t sequence;
+
 	if (!(flags & BH_NOFAIL) || size > bhi_window.size || bhi_process_inert())
 		return false;
+	bhi_pressure_enter(group);
+	bhi_waiters_enter();
+	sequence = bhi_waiters_sequence();
 	bhi_sys_pause(RETRY_NS);
+	(void)bhi_waiters_wait(sequence, LOOK_AGAIN_NS);
+	bhi_waiters_leave();
+	bhi_pressure_leave();
 	return true;
+}
+
+/* Around a request: BH_NOFAIL ones pass failure points untouched. */
+static inline void begin(unsigned flags)
+{
+	bhi_failpoint_exempt += !!(flags & BH_NOFAIL);
+}
+
+static inline void end(unsigned flags)
+{
+	bhi_failpoint_exempt -= !!(flags & BH_NOFAIL);
 }
 
 static void *serve(struct bh_group *group, size_t size, unsigned flags)
@@ -84,10 +111,12 @@ static BHI_NOINLINE void *alloc_slow(struct bh_group *group, size_t size, unsign
 		errno = EINVAL;
 		return NULL;
 	}
+	begin(flags);
 	do
 		p = bhi_process_inert() ? NULL
 					: serve(bhi_group_online(group), size, flags);
-	while (!p && must_retry(size, flags));
+	while (!p && must_retry(group, size, flags));
+	end(flags);
 	if (!p)
 		errno = ENOMEM;
 	return p;
@@ -101,10 +130,12 @@ static void *alloc_run(
 	group = bhi_api_group(group);
 	if (!group)
 		return NULL;
+	begin(flags);
 	do
 		p = bhi_run_object_alloc(
 			bhi_group_online(group), size, align_order, flags);
-	while (!p && must_retry(size, flags));
+	while (!p && must_retry(group, size, flags));
+	end(flags);
 	if (!p)
 		errno = ENOMEM;
 	return p;
@@ -363,12 +394,16 @@ BHI_API struct bh_cache *bh_cache_new(
 	return cache;
 }
 
-static BHI_COLD bool must_retry_typed(const struct bh_cache *cache, unsigned flags)
+static BHI_COLD bool must_retry_typed(
+	const struct bh_cache *cache, struct bh_group *group, unsigned flags)
 {
 	/* No constructor runs for a task that is reaped, however often it is asked. */
-	if ((flags & BH_NOFAIL) && cache->layout.ctor && bhi_task_current)
+	if ((flags & BH_NOFAIL) && cache->layout.ctor && bhi_task_dying()) {
+		end(flags);
 		(void)bhi_task_check(bhi_task_current);
-	return must_retry(0, flags);
+		begin(flags);
+	}
+	return must_retry(group, 0, flags);
 }
 
 BHI_API void *bh_cache_alloc(
@@ -384,11 +419,13 @@ BHI_API void *bh_cache_alloc(
 	group = bhi_api_group(group);
 	if (!group)
 		return NULL;
+	begin(flags);
 	do
 		object = bhi_process_inert() ? NULL
 					     : bhi_heap_alloc_typed(&cache->layout,
 						       bhi_group_online(group), flags);
-	while (!object && must_retry_typed(cache, flags));
+	while (!object && must_retry_typed(cache, group, flags));
+	end(flags);
 	if (!object)
 		errno = ENOMEM;
 	else if (flags & BH_ZERO)

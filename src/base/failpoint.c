@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 
 uint32_t bhi_failpoint_armed;
+BHI_TLS unsigned bhi_failpoint_exempt;
 
 static struct {
 	/* atomic; a thread that passes a point while it is armed may still see the last
@@ -21,7 +22,7 @@ bool bhi_failpoint_hit(enum bhi_failpoint_kind kind)
 {
 	int64_t left;
 
-	if (!(bhi_load(&state.kinds) & (1u << kind)))
+	if (bhi_failpoint_exempt || !(bhi_load(&state.kinds) & (1u << kind)))
 		return false;
 	left = bhi_sub_return(&state.countdown, 1);
 	if (left > 0 || (left < 0 && bhi_load(&state.mode) == BHI_FP_ONCE))

@@ -4,6 +4,9 @@
  * lower floors, for something that can be refused. Armed, the n-th one that this process
  * passes is refused, once or from then on; that is how the failure loop runs every error
  * path. Off, a failure point is one predicted branch.
+ *
+ * A BH_NOFAIL request is never refused anything: refusals are there to run error paths,
+ * and it has none, it would try again for ever.
  */
 #ifndef BHI_BASE_FAILPOINT_H
 #define BHI_BASE_FAILPOINT_H
@@ -19,7 +22,7 @@ enum bhi_failpoint_kind {
 	BHI_FP_THREAD,
 	BHI_FP_TLS,    /* pthread keys */
 	BHI_FP_POOL,   /* metadata objects */
-	BHI_FP_CHARGE, /* a charge, after the flags were looked at; never BH_NOFAIL */
+	BHI_FP_CHARGE, /* a charge, after the flags were looked at */
 	BHI_FP_PAGES,  /* pages from the buddy */
 	BHI_FP_UFFD,   /* userfaultfd(2) and its ioctls */
 	BHI_FP_SIGNAL, /* sigaction(2), sigaltstack(2) */
@@ -32,6 +35,9 @@ enum bhi_failpoint_mode {
 };
 
 extern uint32_t bhi_failpoint_armed;
+
+/* Nonzero: nothing is refused on this thread, nor counted. */
+extern BHI_TLS unsigned bhi_failpoint_exempt;
 
 /* Context: any, no allocation. */
 bool bhi_failpoint_hit(enum bhi_failpoint_kind kind);
