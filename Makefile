@@ -7,7 +7,7 @@ COVER_MIN ?= 90
 export PREFIX FUZZ_SECONDS COVER_MIN WERROR
 
 .PHONY: help setup demo test check debug clang release asan ubsan tsan lint fmt layers \
-	symbols bench fuzz cover install ci clean
+	symbols bench fuzz cross cover install ci clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -79,6 +79,10 @@ bench: ## build and run the benchmarks; writes bench/results.md
 fuzz: ## run every fuzzer for FUZZ_SECONDS (30)
 	@scripts/setup dev
 	@scripts/fuzz
+
+cross: ## compile for aarch64 and run what an emulator can, which says what it cannot
+	@scripts/setup dev
+	@tests/cross/run
 
 cover: ## line coverage of src/ by all tests; fails below COVER_MIN (90) percent
 	@scripts/setup dev
