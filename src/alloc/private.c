@@ -39,9 +39,13 @@ static size_t live_bytes(size_t size)
 
 static int map_live(void)
 {
+	if (bhi_private_live)
+		return 0;
+	bhi_private_live = bhi_meta_map(live_bytes(bhi_private.size));
 	if (!bhi_private_live)
-		bhi_private_live = bhi_meta_map(live_bytes(bhi_private.size));
-	return bhi_private_live ? 0 : -ENOMEM;
+		return -ENOMEM;
+	bhi_window_limit_dump(bhi_private_live, live_bytes(BHI_AREA_SIZE));
+	return 0;
 }
 
 static bool is_live(const void *object)
@@ -100,13 +104,24 @@ static void forget_heap(struct bh_task *task)
 	task->heap = NULL;
 }
 
+static int map_pages(void)
+{
+	const size_t area_bytes = BHI_AREA_PAGES * sizeof(*bhi_private_pages);
+
+	if (bhi_private_pages)
+		return 0;
+	bhi_private_pages =
+		bhi_meta_map((bhi_private.size >> BHI_AREA_SHIFT) * area_bytes);
+	if (!bhi_private_pages)
+		return -ENOMEM;
+	bhi_window_limit_dump(bhi_private_pages, area_bytes);
+	return 0;
+}
+
 int bhi_private_init(void)
 {
-	if (!bhi_private_pages)
-		bhi_private_pages = bhi_meta_map((bhi_private.size >> BHI_PAGE_SHIFT) *
-						 sizeof(*bhi_private_pages));
 	bhi_task_end_hook = forget_heap;
-	return bhi_private_pages ? map_live() : -ENOMEM;
+	return map_pages() ? -ENOMEM : map_live();
 }
 
 static struct bhi_private_heap *heap_of(struct bh_task *task)

@@ -18,12 +18,27 @@
 /* How much is populated by one ioctl: the size of the block of zeros it copies. */
 #define ZEROS_SIZE ((size_t)256 * 1024)
 
+/* Core dumps have the front of the window, and of the tables about it, that was ever
+ * taken; it grows by so many areas. For the whole of it the kernel, which looks at each
+ * page, would take minutes. */
+#define DUMP_STEP ((uint32_t)64)
+
+/* The window, its pages, and which objects are live. */
+#define NR_DUMPED 3
+
 struct bhi_private bhi_private;
 
 static struct {
 	/* immutable after init */
 	int uffd;
 	const char *zeros;
+	struct {
+		char *table;
+		size_t size; /* for an area */
+	} dumped[NR_DUMPED];
+	unsigned nr_dumped;
+	/* atomic */
+	uint32_t nr_dumpable; /* areas at the front */
 	/* protected by .lock */
 	struct bhi_lock lock;
 	uint64_t *used; /* a bit for each area */
@@ -160,6 +175,36 @@ void bhi_window_zap(void *addr, size_t size)
 	errno = saved;
 }
 
+static uint32_t nr_areas(void)
+{
+	return (uint32_t)(bhi_private.size >> BHI_AREA_SHIFT);
+}
+
+void bhi_window_limit_dump(void *table, size_t size)
+{
+	BUG_ON(state.nr_dumped == NR_DUMPED);
+	state.dumped[state.nr_dumped].table = table;
+	state.dumped[state.nr_dumped++].size = size;
+	madvise(table, size * nr_areas(), MADV_DONTDUMP);
+}
+
+/* Where the kernel refuses, a dump has less. */
+static BHI_COLD void grow_dump(uint32_t end)
+{
+	uint32_t from = bhi_load(&state.nr_dumpable), to;
+	int saved = errno;
+
+	do {
+		if (from >= end)
+			return;
+		to = bhi_min(nr_areas(), bhi_max(end, from + DUMP_STEP));
+	} while (!bhi_compare_exchange(&state.nr_dumpable, &from, to));
+	for (unsigned i = 0; i < state.nr_dumped; i++)
+		madvise(state.dumped[i].table + from * state.dumped[i].size,
+			(to - from) * state.dumped[i].size, MADV_DODUMP);
+	errno = saved;
+}
+
 static int reserve(size_t size)
 {
 	void *p;
@@ -211,12 +256,12 @@ static int choose_backend(const enum bhi_pagefault *wanted)
 
 static size_t used_bytes(void)
 {
-	return (bhi_private.size >> BHI_AREA_SHIFT) / 8;
+	return nr_areas() / 8;
 }
 
 static size_t areas_bytes(void)
 {
-	return (bhi_private.size >> BHI_AREA_SHIFT) * sizeof(struct bhi_area);
+	return nr_areas() * sizeof(struct bhi_area);
 }
 
 static int map_tables(void)
@@ -252,8 +297,10 @@ int bhi_window_init(const enum bhi_pagefault *wanted)
 	if (r) {
 		unmap_tables();
 		unreserve();
+		return r;
 	}
-	return r;
+	bhi_window_limit_dump(bhi_private.base, BHI_AREA_SIZE);
+	return 0;
 }
 
 static bool is_used(uint32_t number)
@@ -274,8 +321,7 @@ static void set_used(uint32_t first, uint32_t nr, bool used)
 /* First fit. */
 static uint32_t find_free(uint32_t nr) BH_REQUIRES(state.lock)
 {
-	uint32_t end = (uint32_t)(bhi_private.size >> BHI_AREA_SHIFT);
-	uint32_t found = 0;
+	uint32_t end = nr_areas(), found = 0;
 
 	bhi_assert_held(&state.lock);
 	for (uint32_t i = state.hint; i < end; i++) {
@@ -306,6 +352,9 @@ uint32_t bhi_areas_take(uint32_t nr, struct bh_task *task)
 			bhi_store(&bhi_private.areas[first + i].task, task);
 	}
 	bhi_lock_release(&state.lock);
+	if (first != BHI_NO_AREA &&
+		bhi_unlikely(first + nr > bhi_load(&state.nr_dumpable)))
+		grow_dump(first + nr);
 	return first;
 }
 

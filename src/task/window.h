@@ -61,6 +61,12 @@ extern struct bhi_private bhi_private;
  */
 int bhi_window_init(const enum bhi_pagefault *wanted);
 
+/*
+ * Of @table, which has @size bytes for each area, whole pages, core dumps are to have
+ * what is about areas that were ever taken. Context: any; at start, once for each.
+ */
+void bhi_window_limit_dump(void *table, size_t size);
+
 /* Context: signal-safe. */
 static inline bool bhi_private_contains(const void *ptr)
 {
