@@ -642,6 +642,7 @@ enum bh_unreaped {
 	BH_UNREAPED_HOLDING,     /* it stayed in a hold section */
 	BH_UNREAPED_DUMPED,      /* it is between bh_task_dump_begin() and its end */
 	BH_UNREAPED_COOPERATIVE, /* it is BH_TASK_COOPERATIVE */
+	BH_UNREAPED_BUSY,        /* it was changing its pages at each try */
 };
 
 /* The points of a task that is never chosen. */

@@ -16,6 +16,8 @@
 #define AROUND_PAGES_MAX 256u
 #define AROUND_SHARE     64u
 
+_Static_assert(AROUND_PAGES_MAX <= BHI_STEP_PAGES, "the reaper waits for a step at most");
+
 /* When the kernel has no memory: so often, a tick apart, then the task ends. */
 #define TRIES   BHI_MAX_RECLAIM_RETRIES
 #define TICK_NS BHI_NS_PER_MS

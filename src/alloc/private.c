@@ -170,49 +170,6 @@ static void enter(struct bh_task *task)
 	bhi_task_unwind(task);
 }
 
-int bhi_private_populate(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
-{
-	uint32_t missing = bhi_region_missing(first, page, nr);
-	int64_t bytes = (int64_t)missing * (int64_t)BHI_PAGE_SIZE;
-	int r;
-
-	if (!missing)
-		return 0;
-	r = bhi_charge(task->group, bytes, BHI_CHARGE_PRIVATE, false);
-	if (r) {
-		(void)bhi_task_check(task);
-		return r;
-	}
-	if (!bhi_region_enter(&task->region)) {
-		bhi_uncharge(task->group, bytes, false);
-		bhi_task_unwind(task);
-	}
-	r = bhi_region_populate(&task->region, first, page, nr);
-	/* Before the reaper may come: what it zaps it uncharges itself. */
-	missing = r ? bhi_region_missing(first, page, nr) : 0;
-	bhi_region_leave(&task->region);
-	if (missing)
-		bhi_uncharge(
-			task->group, (int64_t)missing * (int64_t)BHI_PAGE_SIZE, false);
-	return r;
-}
-
-uint32_t bhi_private_zap(struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr)
-{
-	uint64_t bytes;
-	uint32_t left;
-
-	enter(task);
-	bytes = bhi_region_zap(&task->region, first, page, nr);
-	left = nr - bhi_region_missing(first, page, nr);
-	if (bhi_unlikely(left))
-		bhi_region_clear(first, page, nr);
-	bhi_region_leave(&task->region);
-	if (bytes)
-		bhi_uncharge(task->group, (int64_t)bytes, false);
-	return left;
-}
-
 static bool is_free_run(const struct bhi_area *area, uint32_t page, uint32_t nr)
 {
 	for (uint32_t i = page; i < page + nr; i++) {

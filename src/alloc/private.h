@@ -149,8 +149,9 @@ size_t bhi_private_size(const struct bh_task *task, const void *ptr);
 /* Change the size in place. Context: owner thread only. */
 bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size);
 
-/* Charge, then populate what is missing of @nr pages of a span of @task, the current one.
- * 0 or -ENOMEM. May unwind. Context: owner thread only, may wait. */
+/* Charge, then populate, in steps, what is missing of @nr pages of a span of @task, the
+ * current one. 0 or -ENOMEM: some may be populated. May unwind. Context: owner thread
+ * only, may wait. */
 int bhi_private_populate(
 	struct bh_task *task, uint32_t first, uint32_t page, uint32_t nr);
 

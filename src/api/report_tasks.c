@@ -233,6 +233,7 @@ const char *bhi_report_unreaped_name(enum bh_unreaped why)
 		[BH_UNREAPED_HOLDING] = "holding",
 		[BH_UNREAPED_DUMPED] = "dumped",
 		[BH_UNREAPED_COOPERATIVE] = "cooperative",
+		[BH_UNREAPED_BUSY] = "busy",
 	};
 
 	return names[why];

@@ -149,6 +149,7 @@ static void put_reaping(struct bhi_out *out, const struct bh_oom_event *event)
 		[BH_UNREAPED_HOLDING] = "in a hold section",
 		[BH_UNREAPED_DUMPED] = "being dumped",
 		[BH_UNREAPED_COOPERATIVE] = "cooperative",
+		[BH_UNREAPED_BUSY] = "changing its pages",
 	};
 
 	if (event->nr_given_up)

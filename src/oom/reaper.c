@@ -14,6 +14,10 @@
 #include "task/enter.h"
 #include "task/kill.h"
 
+/* How soon a victim is tried again that was changing pages: about as long as a step of
+ * that takes (region.h), and so seldom that looking costs nothing. */
+#define BUSY_NS (200 * BHI_NS_PER_MS / 1000)
+
 static struct {
 	/* immutable after init */
 	uint32_t tries;
@@ -76,26 +80,18 @@ static struct bh_task *take_over(void)
 }
 
 /* Where a task is when it cannot be reaped. */
-static enum bh_unreaped why_not(const struct bh_task *task)
+static enum bh_unreaped why_not(enum bhi_reap met)
 {
-	if (bhi_task_is_cooperative(task))
+	switch (met) {
+	case BHI_REAP_NEVER:
 		return BH_UNREAPED_COOPERATIVE;
-	return bhi_load(&task->dumping) ? BH_UNREAPED_DUMPED : BH_UNREAPED_HOLDING;
-}
-
-static void give_up(const struct bh_task *task)
-{
-	static const char *const texts[] = {
-		[BH_UNREAPED_HOLDING] = "it is in a hold section",
-		[BH_UNREAPED_DUMPED] = "it is being dumped",
-		[BH_UNREAPED_COOPERATIVE] = "it is cooperative and has not ended",
-	};
-	enum bh_unreaped why = why_not(task);
-
-	bhi_add(&state.nr_given_up, 1);
-	bhi_oom_events_given_up(task->kill.oom_number, why, task->nr_tries);
-	bhi_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
-		task->name, bhi_load(&task->region.bytes), task->nr_tries, texts[why]);
+	case BHI_REAP_DUMP:
+		return BH_UNREAPED_DUMPED;
+	case BHI_REAP_BUSY:
+		return BH_UNREAPED_BUSY;
+	default:
+		return BH_UNREAPED_HOLDING;
+	}
 }
 
 static void note_reaped(struct bh_task *task)
@@ -104,11 +100,6 @@ static void note_reaped(struct bh_task *task)
 
 	bhi_oom_events_reaped(
 		kill->oom_number, bhi_load(&kill->reaped), bhi_load(&kill->all_bytes_ns));
-}
-
-static bool try_reap(struct bh_task *task)
-{
-	return !bhi_task_is_cooperative(task) && bhi_task_try_reap(task);
 }
 
 /* Reaped or given up: in either case the next victim may be chosen. Not yet if the thread
@@ -121,21 +112,48 @@ static void dismiss(struct bh_task *task)
 
 /* All others wait for this thread: it tells of it afterwards, and only if that takes no
  * reader of standard error. */
-static void give_up(struct bh_task *task)
+static void give_up(struct bh_task *task, enum bhi_reap met)
 {
+	static const char *const texts[] = {
+		[BH_UNREAPED_HOLDING] = "it is in a hold section",
+		[BH_UNREAPED_DUMPED] = "it is being dumped",
+		[BH_UNREAPED_COOPERATIVE] = "it is cooperative and has not ended",
+		[BH_UNREAPED_BUSY] = "it was changing its pages each time",
+	};
 	uint64_t bytes = bhi_load(&task->region.bytes);
-	const char *why = why_not(task);
+	enum bh_unreaped why = why_not(met);
 
 	bhi_add(&state.nr_given_up, 1);
+	bhi_oom_events_given_up(task->kill.oom_number, why, task->nr_tries);
 	if (!bhi_policy.without.skip_of_given_up)
 		dismiss(task);
 	bhi_try_errf("bulkhead: unable to reap task '%s' (%lu bytes) in %u tries: %s\n",
-		task->name, bytes, task->nr_tries, why);
+		task->name, bytes, task->nr_tries, texts[why]);
+}
+
+/* Whether that was one of the tries. The owner is changing pages only for a moment, so
+ * that counts once in the time between two tries, and is looked at often meanwhile. */
+static bool counts(struct bh_task *task, enum bhi_reap met, uint64_t now)
+{
+	if (met != BHI_REAP_BUSY) {
+		task->reap_at = now + state.interval_ns;
+		task->busy_until = 0;
+		return true;
+	}
+	task->reap_at = now + BUSY_NS;
+	if (!task->busy_until)
+		task->busy_until = now + state.interval_ns;
+	if (task->busy_until > now)
+		return false;
+	task->busy_until = now + state.interval_ns;
+	return true;
 }
 
 /* True: done with it. */
 static bool attend(struct bh_task *task, uint64_t now)
 {
+	enum bhi_reap met;
+
 	/* It may have ended by itself meanwhile; a cooperative one with its memory. */
 	if (bhi_load_acquire(&task->skip)) {
 		if (bhi_task_is_cooperative(task))
@@ -145,15 +163,15 @@ static bool attend(struct bh_task *task, uint64_t now)
 	}
 	if (task->reap_at > now)
 		return false;
-	if (try_reap(task)) {
+	met = bhi_task_try_reap(task);
+	if (met == BHI_REAP_DONE) {
 		bhi_add(&state.nr_reaped, 1);
 		dismiss(task);
 		return true;
 	}
-	task->reap_at = now + state.interval_ns;
-	if (++task->nr_tries < state.tries)
+	if (!counts(task, met, now) || ++task->nr_tries < state.tries)
 		return false;
-	give_up(task);
+	give_up(task, met);
 	return true;
 }
 

@@ -10,10 +10,6 @@
 #include "task/latency.h"
 #include "task/warm.h"
 
-/* How much is zapped before it is uncharged: small enough that others go on soon, large
- * enough that the system call's own cost does not show. */
-#define CHUNK_PAGES (4 * BHI_AREA_PAGES)
-
 void (*bhi_task_reaped_hook)(struct bh_task *task);
 
 void bhi_task_uncharge(struct bh_task *task, uint64_t bytes)
@@ -51,9 +47,9 @@ static void zap_span(struct bh_task *task, uint32_t first)
 {
 	uint32_t nr_pages = bhi_load(&bhi_private.areas[first].nr_pages);
 
-	for (uint32_t page = 0; page < nr_pages; page += CHUNK_PAGES) {
+	for (uint32_t page = 0; page < nr_pages; page += BHI_ZAP_PAGES) {
 		uint64_t bytes = bhi_region_zap(&task->region, first, page,
-			bhi_min((uint32_t)CHUNK_PAGES, nr_pages - page));
+			bhi_min((uint32_t)BHI_ZAP_PAGES, nr_pages - page));
 
 		bhi_task_uncharge(task, bytes);
 		note_reaped(task, bytes);
@@ -75,6 +71,7 @@ static void zap_all(struct bh_task *task)
 	struct bhi_region *region = &task->region;
 
 	bhi_testpoint(BHI_TP_REAP);
+	bhi_task_uncharge(task, bhi_region_take_pending(region));
 	for (uint32_t first = region->spans; first != BHI_NO_AREA;
 		first = bhi_private.areas[first].next)
 		zap_span(task, first);
@@ -103,23 +100,41 @@ void bhi_task_set_skip(struct bh_task *task)
 	bhi_waiters_wake();
 }
 
-bool bhi_task_try_reap(struct bh_task *task)
+/* The end is taken: what is in the way? DONE: nothing, the region is claimed. */
+static enum bhi_reap claim(struct bh_task *task)
 {
-	struct bhi_region *region = &task->region;
-
-	if (!take_end(region))
-		return true;
 	/* Looked at after TAKEN was set: bh_task_dump_begin() does it the other way
 	 * round. */
-	if (__atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST) ||
-		!bhi_region_try_claim(region)) {
-		bhi_testpoint(BHI_TP_BACK_OFF);
-		bhi_store_release(&region->end, BHI_REGION_LIVE);
-		bhi_sys_futex_wake(&region->end, INT_MAX);
-		return false;
+	if (__atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST))
+		return BHI_REAP_DUMP;
+	switch (bhi_region_try_claim(&task->region)) {
+	case BHI_CLAIMED:
+		return BHI_REAP_DONE;
+	case BHI_MET_BUSY:
+		return BHI_REAP_BUSY;
+	default:
+		return BHI_REAP_HOLD;
 	}
-	zap_all(task);
-	return true;
+}
+
+enum bhi_reap bhi_task_try_reap(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+	enum bhi_reap met;
+
+	if (bhi_task_is_cooperative(task))
+		return BHI_REAP_NEVER;
+	if (!take_end(region))
+		return BHI_REAP_DONE;
+	met = claim(task);
+	if (met == BHI_REAP_DONE) {
+		zap_all(task);
+		return met;
+	}
+	bhi_testpoint(BHI_TP_BACK_OFF);
+	bhi_store_release(&region->end, BHI_REGION_LIVE);
+	bhi_sys_futex_wake(&region->end, INT_MAX);
+	return met;
 }
 
 /* TAKEN may go back to LIVE when the reaper met a guard: then it is ours to take. */

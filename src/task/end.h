@@ -9,12 +9,18 @@
 
 #include "task/task.h"
 
-/*
- * The reaper's try: false: the owner is in a hold section or about to change pages, try
- * later. True: all bytes are back, or somebody else sees to it. Context: any, no
- * allocation.
- */
-bool bhi_task_try_reap(struct bh_task *task);
+/* What became of the reaper's try. */
+enum bhi_reap {
+	BHI_REAP_DONE, /* all bytes are back, or somebody else sees to it */
+	BHI_REAP_BUSY, /* the owner was changing pages: try again soon */
+	/* try again later: */
+	BHI_REAP_HOLD,  /* the owner is in a hold section */
+	BHI_REAP_DUMP,  /* somebody looks at the memory */
+	BHI_REAP_NEVER, /* the task is cooperative */
+};
+
+/* Context: any, no allocation. */
+enum bhi_reap bhi_task_try_reap(struct bh_task *task);
 
 /*
  * The same for the thread that is inside and has unwound, or for a killed task that

@@ -42,16 +42,22 @@ bool bhi_region_enter(struct bhi_region *region)
 	}
 }
 
-bool bhi_region_try_claim(struct bhi_region *region)
+enum bhi_region_claim bhi_region_try_claim(struct bhi_region *region)
 {
+	enum bhi_region_claim met;
+
 	bhi_store(&region->unstable, !bhi_policy.without.unstable);
 	/* pairs with bhi_region_fence() between a guard and the look at unstable */
 	bhi_sys_membarrier();
 	bhi_testpoint(BHI_TP_CLAIM);
-	if (!bhi_load_acquire(&region->hold) && !bhi_load_acquire(&region->busy))
-		return true;
+	if (bhi_load_acquire(&region->hold))
+		met = BHI_MET_HOLD;
+	else if (bhi_load_acquire(&region->busy))
+		met = BHI_MET_BUSY;
+	else
+		return BHI_CLAIMED;
 	bhi_store_release(&region->unstable, 0);
-	return false;
+	return met;
 }
 
 uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,

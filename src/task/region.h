@@ -25,12 +25,34 @@
  * sees unstable while the reaper is about to back off is refused as well; it belongs to a
  * task that is killed, and unwinds. Only inside a hold section must it wait for the back
  * off, which its own hold makes certain.
+ *
+ * A busy section is short: it populates BHI_STEP_PAGES at most, or zaps BHI_ZAP_PAGES.
+ * Who changes more does it in steps, a section each, and looks between two of them
+ * whether the task is killed: then it unwinds, or goes on where it may not. So the reaper
+ * is kept off by .busy for a step and by .hold for as long as the host likes, and treats
+ * the two differently: after .busy it comes back soon, and that counts as a try only when
+ * it was nothing but .busy for as long as there is between two tries. It ends, for the
+ * owner unwinds at the end of its step, or is met in a hold section. Where its thread
+ * does not run, or the kernel lets it wait for a page, the tries run out.
+ *
+ * What was charged for steps to come is in .pending. The owner takes off what it
+ * populates, inside of the section. Who gives up, the owner on its way out or the reaper
+ * that got in, takes the rest by exchange and uncharges it: one of them does, once.
  */
 #ifndef BHI_TASK_REGION_H
 #define BHI_TASK_REGION_H
 
 #include "base/thread.h"
 #include "task/window.h"
+
+/* How much is populated in one busy section: a quarter of a millisecond's work, so that
+ * the reaper waits no longer than that, and enough that two system calls more do not show
+ * in it. */
+#define BHI_STEP_PAGES BHI_AREA_PAGES
+
+/* How much is zapped before it is uncharged: small enough that others go on soon, large
+ * enough that the system call's own cost does not show. */
+#define BHI_ZAP_PAGES (4 * BHI_AREA_PAGES)
 
 struct bhi_region {
 	/* owner thread only, read by the reaper; protocol above */
@@ -46,6 +68,15 @@ struct bhi_region {
 	/* atomic; written by whoever may change pages */
 	uint64_t bytes; /* populated */
 	uint64_t peak;
+	/* atomic; protocol above */
+	uint64_t pending; /* charged and not populated yet */
+};
+
+/* What became of the reaper's try. */
+enum bhi_region_claim {
+	BHI_CLAIMED,
+	BHI_MET_BUSY,
+	BHI_MET_HOLD,
 };
 
 enum bhi_region_end {
@@ -80,9 +111,16 @@ static inline void bhi_region_leave(struct bhi_region *region)
 	bhi_store_release(&region->busy, 0);
 }
 
-/* The reaper's side: false: the owner is in a hold section, or about to change pages.
- * Context: any, no allocation. */
-bool bhi_region_try_claim(struct bhi_region *region);
+/* The reaper's side. If it met a guard, nothing has happened. Context: any, no
+ * allocation. */
+enum bhi_region_claim bhi_region_try_claim(struct bhi_region *region);
+
+/* Take over what is charged and not populated; bytes to uncharge. By the owner outside of
+ * enter and leave, or claimed. Context: any, no allocation. */
+static inline uint64_t bhi_region_take_pending(struct bhi_region *region)
+{
+	return bhi_load(&region->pending) ? bhi_exchange(&region->pending, 0) : 0;
+}
 
 /*
  * A span of @nr_pages usable pages, none of them populated. Its first area, or

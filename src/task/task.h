@@ -107,6 +107,7 @@ struct bh_task {
 	/* the killer's, until the victim is handed over; then the reaper's */
 	struct bh_task *next_victim;
 	uint64_t reap_at;
+	uint64_t busy_until; /* so long busy is no try; 0: it was not met last */
 	uint32_t nr_tries;
 };
 
