@@ -414,8 +414,16 @@ int bh_task_kill(struct bh_task *task);
 /* Fill *@ret. Returns 0 or -EINVAL. */
 int bh_task_stat(struct bh_task *task, struct bh_task_stat *ret);
 
-/* Between the two the reaper leaves the task alone: somebody looks at its memory. They
- * nest. begin: 0, -ESRCH if it was reaped already, -EINVAL. */
+/*
+ * Between the two somebody looks at the task's memory, and it is not taken back: the
+ * reaper gives up as it does on a hold section, so that others go on; bh_task_enter of a
+ * killed task returns after the end of the dump; the dump has a reference, which may be
+ * the last one when it ends. They nest. What the task gives back by itself is gone all
+ * the same. A dump must be able to end: do not wait for the task in it, nor enter it, and
+ * inside of another task be in a hold section or have bh_defer end it.
+ * begin: 0; -ESRCH if the task is reaped, or about to be, or was unwound; -EDEADLK inside
+ * of it, where a hold section is what is wanted; -EINVAL.
+ */
 int bh_task_dump_begin(struct bh_task *task);
 void bh_task_dump_end(struct bh_task *task);
 

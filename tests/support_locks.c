@@ -36,7 +36,7 @@ int support_visit_end(struct support_visit *visit)
 }
 
 /* The letter behind the name, which is in parentheses, is the state. */
-static bool is_asleep(uint32_t thread)
+bool support_is_asleep(uint32_t thread)
 {
 	char path[64], line[256] = "";
 	const char *end;
@@ -56,7 +56,7 @@ static bool is_asleep(uint32_t thread)
 /* Between saying so and sleeping a waiter sleeps for nothing else. */
 void support_await_asleep(const struct bh_task *task)
 {
-	while (!bhi_load(&task->blocked) || !is_asleep(bhi_load(&task->inside)))
+	while (!bhi_load(&task->blocked) || !support_is_asleep(bhi_load(&task->inside)))
 		sched_yield();
 }
 

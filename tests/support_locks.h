@@ -24,6 +24,9 @@ void support_visit(struct support_visit *visit, const char *name, unsigned flags
 /* Wait for its end; what bh_task_enter() returned, which is in @visit too. */
 int support_visit_end(struct support_visit *visit);
 
+/* The kernel says of the thread with this id that it sleeps. */
+bool support_is_asleep(uint32_t thread);
+
 /* The task sleeps: it waits for a lock, and no wake-up is on its way. */
 void support_await_asleep(const struct bh_task *task);
 

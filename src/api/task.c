@@ -3,6 +3,7 @@
 
 #include "api/names.h"
 #include "api/start.h"
+#include "task/end.h"
 #include "task/enter.h"
 #include "task/kill.h"
 #include "task/section.h"
@@ -119,16 +120,11 @@ BHI_API int bh_task_stat(struct bh_task *task, struct bh_task_stat *ret)
 	return 0;
 }
 
-/* Announced before the look: the reaper looks the other way round. */
 BHI_API int bh_task_dump_begin(struct bh_task *task)
 {
 	if (!task || bhi_process_inert())
 		return -EINVAL;
-	(void)bhi_add_return(&task->dumping, 1);
-	if (__atomic_load_n(&task->region.end, __ATOMIC_SEQ_CST) == BHI_REGION_LIVE)
-		return 0;
-	(void)bhi_sub_return(&task->dumping, 1);
-	return -ESRCH;
+	return bhi_task_dump_begin(task);
 }
 
 BHI_API void bh_task_dump_end(struct bh_task *task)
@@ -137,7 +133,7 @@ BHI_API void bh_task_dump_end(struct bh_task *task)
 		return;
 	if (WARN_ONCE(!bhi_load(&task->dumping), "bh_task_dump_end without begin"))
 		return;
-	(void)bhi_sub_return(&task->dumping, 1);
+	bhi_task_dump_end(task);
 }
 
 BHI_API int bh_check(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "task/end.h"
 
+#include <errno.h>
 #include <limits.h>
 
 #include "account/waiters.h"
@@ -64,12 +65,13 @@ static bool has_pages(uint32_t first)
 	return bhi_region_missing(first, 0, nr_pages) < nr_pages;
 }
 
-/* The caller has moved .end to TAKEN. The spans stay the task's: a touch of them must
- * lead to it. */
+/* The caller has asked, and may. The spans stay the task's: a touch of them must lead to
+ * it. */
 static void zap_all(struct bh_task *task)
 {
 	struct bhi_region *region = &task->region;
 
+	bhi_store(&region->end, BHI_REGION_TAKEN);
 	bhi_testpoint(BHI_TP_REAP);
 	bhi_task_uncharge(task, bhi_region_take_pending(region));
 	for (uint32_t first = region->spans; first != BHI_NO_AREA;
@@ -81,17 +83,32 @@ static void zap_all(struct bh_task *task)
 	bhi_sys_futex_wake(&region->end, INT_MAX);
 }
 
-static bool take_end(struct bhi_region *region)
+/* LIVE: that is over, the caller has asked. Else what it is. */
+static enum bhi_region_end ask_end(struct bhi_region *region)
 {
-	uint32_t live = BHI_REGION_LIVE;
+	uint32_t end = BHI_REGION_LIVE;
 
-	if (bhi_load(&region->end) != live)
-		return false;
+	if (bhi_load(&region->end) != BHI_REGION_LIVE)
+		return (enum bhi_region_end)bhi_load_acquire(&region->end);
 	bhi_testpoint(BHI_TP_LIVE);
 	if (bhi_likely(!bhi_policy.without.exclusive_claims))
-		return bhi_compare_exchange(&region->end, &live, BHI_REGION_TAKEN);
-	bhi_store(&region->end, BHI_REGION_TAKEN);
-	return true;
+		(void)bhi_compare_exchange(&region->end, &end, BHI_REGION_ASKED);
+	else
+		bhi_store(&region->end, BHI_REGION_ASKED);
+	return (enum bhi_region_end)end;
+}
+
+static void back_off(struct bhi_region *region)
+{
+	bhi_testpoint(BHI_TP_BACK_OFF);
+	bhi_store_release(&region->end, BHI_REGION_LIVE);
+	bhi_sys_futex_wake(&region->end, INT_MAX);
+}
+
+/* After ASKED was set: bhi_task_dump_begin() does it the other way round. */
+static uint32_t nr_dumps(const struct bh_task *task)
+{
+	return __atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST);
 }
 
 void bhi_task_set_skip(struct bh_task *task)
@@ -100,12 +117,10 @@ void bhi_task_set_skip(struct bh_task *task)
 	bhi_waiters_wake();
 }
 
-/* The end is taken: what is in the way? DONE: nothing, the region is claimed. */
+/* What is in the way? DONE: nothing, the region is claimed. */
 static enum bhi_reap claim(struct bh_task *task)
 {
-	/* Looked at after TAKEN was set: bh_task_dump_begin() does it the other way
-	 * round. */
-	if (__atomic_load_n(&task->dumping, __ATOMIC_SEQ_CST))
+	if (nr_dumps(task))
 		return BHI_REAP_DUMP;
 	switch (bhi_region_try_claim(&task->region)) {
 	case BHI_CLAIMED:
@@ -124,32 +139,78 @@ enum bhi_reap bhi_task_try_reap(struct bh_task *task)
 
 	if (bhi_task_is_cooperative(task))
 		return BHI_REAP_NEVER;
-	if (!take_end(region))
+	switch (ask_end(region)) {
+	case BHI_REGION_LIVE:
+		break;
+	case BHI_REGION_ASKED:
+		/* By the thread that unwound, which may have to wait. */
+		return BHI_REAP_BUSY;
+	case BHI_REGION_ENDING:
+		return BHI_REAP_DUMP;
+	default:
 		return BHI_REAP_DONE;
+	}
 	met = claim(task);
-	if (met == BHI_REAP_DONE) {
-		zap_all(task);
+	if (met != BHI_REAP_DONE) {
+		back_off(region);
 		return met;
 	}
-	bhi_testpoint(BHI_TP_BACK_OFF);
-	bhi_store_release(&region->end, BHI_REGION_LIVE);
-	bhi_sys_futex_wake(&region->end, INT_MAX);
-	return met;
+	zap_all(task);
+	return BHI_REAP_DONE;
 }
 
-/* TAKEN may go back to LIVE when the reaper met a guard: then it is ours to take. */
+static void await_dumps(struct bh_task *task)
+{
+	uint32_t nr = nr_dumps(task);
+
+	if (!nr)
+		return;
+	bhi_store_release(&task->region.end, BHI_REGION_ENDING);
+	/* The last one to end wakes us, whatever the number is then. */
+	for (; nr; nr = nr_dumps(task))
+		bhi_sys_futex_wait(&task->dumping, nr, 0);
+}
+
+/* It may go back to LIVE when the reaper met something: then it is ours to ask for. */
 void bhi_task_reap_own(struct bh_task *task)
 {
 	struct bhi_region *region = &task->region;
+	enum bhi_region_end end;
 
-	while (!take_end(region)) {
+	while ((end = ask_end(region)) != BHI_REGION_LIVE) {
 		/* pairs with the release in zap_all() */
 		if (bhi_load_acquire(&region->end) == BHI_REGION_GONE)
 			return;
-		bhi_sys_futex_wait(&region->end, BHI_REGION_TAKEN, 0);
+		bhi_sys_futex_wait(&region->end, end, 0);
 	}
+	await_dumps(task);
 	bhi_store(&region->unstable, 1);
 	zap_all(task);
+}
+
+int bhi_task_dump_begin(struct bh_task *task)
+{
+	uint32_t end;
+
+	if (task == bhi_task_current)
+		return -EDEADLK;
+	bhi_task_get(task);
+	(void)bhi_add_return(&task->dumping, 1);
+	/* pairs with nr_dumps() */
+	while ((end = __atomic_load_n(&task->region.end, __ATOMIC_SEQ_CST)) ==
+		BHI_REGION_ASKED)
+		bhi_sys_pause(0);
+	if (end == BHI_REGION_LIVE)
+		return 0;
+	bhi_task_dump_end(task);
+	return -ESRCH;
+}
+
+void bhi_task_dump_end(struct bh_task *task)
+{
+	if (!bhi_sub_return(&task->dumping, 1))
+		bhi_sys_futex_wake(&task->dumping, INT_MAX);
+	bhi_task_put(task);
 }
 
 void bhi_task_end(struct bh_task *task)

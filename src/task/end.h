@@ -1,8 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Taking all private memory of a task back: by the reaper, by the thread that unwound
- * from it, or by whoever put the last reference. Whoever moves region.end from LIVE to
- * TAKEN does it; the others wait for GONE, or leave it to him.
+ * from it, or by whoever put the last reference. region.end says how far that is:
+ *
+ *	LIVE	nobody is at it
+ *	ASKED	the reaper or the thread that unwound has asked for it, by exchange, and
+ *		looks at .dumping, the reaper at the guards too; nothing is waited for
+ *		until it is one of the others
+ *	ENDING	the thread that unwound waits for dumps that had begun
+ *	TAKEN	who asked has got it, and zaps; others wait for GONE, or leave it to him
+ *	GONE	for ever
+ *
+ * From ASKED the reaper goes back to LIVE if it met something, and tries again as with a
+ * hold section; the thread that unwound goes to ENDING if it met a dump.
+ *
+ * Dumps. Somebody who looks at the memory announces himself in .dumping, and looks at
+ * region.end then; who asks does it the other way round, both sequentially consistent.
+ * So not both go on: who asked later sees the dump, and who began to dump later sees
+ * ASKED and looks until that is decided, or is too late. In ENDING no dump begins, so the
+ * wait is for those that had, on the futex .dumping. They must not wait for the thread:
+ * it cannot dump the task that it is inside. A dump has a reference of its own, so the
+ * last one is not put before its end.
  */
 #ifndef BHI_TASK_END_H
 #define BHI_TASK_END_H
@@ -24,8 +42,8 @@ enum bhi_reap bhi_task_try_reap(struct bh_task *task);
 
 /*
  * The same for the thread that is inside and has unwound, or for a killed task that
- * nobody is inside: waits for whoever is at it. All bytes are back then. Context: may
- * wait.
+ * nobody is inside: waits for whoever is at it, and for dumps. All bytes are back then.
+ * Context: may wait.
  */
 void bhi_task_reap_own(struct bh_task *task);
 
@@ -36,6 +54,13 @@ void bhi_task_end(struct bh_task *task);
 /* What the oom floor notes when all private memory of a killed task is back. Set at
  * start. Context: any, no allocation. */
 extern void (*bhi_task_reaped_hook)(struct bh_task *task);
+
+/* Leave the memory alone until end. 0; -ESRCH: it is going or gone; -EDEADLK: this thread
+ * is inside. Context: may wait, but only for the reaper to decide. */
+int bhi_task_dump_begin(struct bh_task *task);
+
+/* May drop the last reference. Context: may wait. */
+void bhi_task_dump_end(struct bh_task *task);
 
 /* Nothing more comes back by reaping: the next victim may be chosen. Context: any, no
  * allocation. */

@@ -2,10 +2,10 @@
 /*
  * Tasks: the struct, its life, and the list of all tasks.
  *
- * References: the host's, one of the thread that is inside, and one of the reaper for
- * each victim it is to look at. With the last one the task leaves the list and its memory
- * goes. The list is what the OOM killer chooses from; who finds a task there takes a
- * reference unless there is none left.
+ * References: the host's, one of the thread that is inside, one of each dump, and one of
+ * the reaper for each victim it is to look at. With the last one the task leaves the list
+ * and its memory goes. The list is what the OOM killer chooses from; who finds a task
+ * there takes a reference unless there is none left.
  *
  * Life of a kill, in the order that closes the races:
  *
@@ -79,10 +79,10 @@ struct bh_task {
 	/* atomic */
 	uint32_t refs;
 	int32_t adj;
-	uint32_t inside; /* id of the thread that is, or 0 */
-	uint32_t killed; /* enum bh_kill_reason; a futex that kills wake */
-	uint32_t skip;   /* nothing more will come back by reaping */
-	uint32_t dumping;
+	uint32_t inside;  /* id of the thread that is, or 0 */
+	uint32_t killed;  /* enum bh_kill_reason; a futex that kills wake */
+	uint32_t skip;    /* nothing more will come back by reaping */
+	uint32_t dumping; /* dumps; a futex that the end of the last wakes */
 	uint64_t nr_enters;
 	/* the thread inside; read by killers and the reaper */
 	struct bhi_region region;
