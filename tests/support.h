@@ -13,6 +13,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Built with a sanitizer that slows down, and maps memory of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SUPPORT_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SUPPORT_SANITIZED true
+#endif
+#endif
+#ifndef SUPPORT_SANITIZED
+#define SUPPORT_SANITIZED false
+#endif
+
 /* Run the tests that @add adds; returns what main returns. */
 int support_run(const char *suite_name, void (*add)(TCase *));
 

@@ -15,6 +15,7 @@
 #include "base/bug.h"
 #include "base/failpoint.h"
 #include "private.h"
+#include "support_task.h"
 
 #define ZONE       (64 * MIB)
 #define ALL_POINTS ((1u << BHI_FP_NR) - 1)
@@ -385,8 +386,11 @@ static void prepare(const struct call *call)
 	/* No decay: the background thread passes no failure point meanwhile. */
 	setenv("BULKHEAD_SIZE", "64M", 1);
 	setenv("BULKHEAD_DECAY_MS", "3600000", 1);
+	/* By name the other one would be an error where it is refused. */
 	if (call->mprotect)
 		setenv("BULKHEAD_PAGEFAULT", "mprotect", 1);
+	else
+		unsetenv("BULKHEAD_PAGEFAULT");
 	if (call->body->alone)
 		return;
 	world.group = bh_group_new(NULL, "group");
@@ -433,8 +437,10 @@ static int run(const struct call *call)
 static void check_nothing_left(void)
 {
 	bh_free(world.shared);
+	/* What the kernel refused to zap goes with the last reference, which may be the
+	 * reaper's. */
 	if (world.task && stat_of(world.task).killed)
-		support_await(&world.task->skip, 1);
+		support_await_refs(world.task, 1);
 	bh_task_put(world.task);
 	if (world.group)
 		require(support_usage(world.group) == 0);

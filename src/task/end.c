@@ -44,18 +44,35 @@ static void note_all_reaped(struct bh_task *task)
 		bhi_task_reaped_hook(task);
 }
 
-static void zap_span(struct bh_task *task, uint32_t first)
+static void zap_span(struct bh_task *task, uint32_t first, uint32_t step)
 {
 	uint32_t nr_pages = bhi_load(&bhi_private.areas[first].nr_pages);
 
-	for (uint32_t page = 0; page < nr_pages; page += BHI_ZAP_PAGES) {
-		uint64_t bytes = bhi_region_zap(&task->region, first, page,
-			bhi_min((uint32_t)BHI_ZAP_PAGES, nr_pages - page));
+	for (uint32_t page = 0; page < nr_pages; page += bhi_min(step, nr_pages)) {
+		uint64_t bytes = bhi_region_zap(
+			&task->region, first, page, bhi_min(step, nr_pages - page));
 
 		bhi_task_uncharge(task, bytes);
 		note_reaped(task, bytes);
 	}
 	bhi_testpoint(BHI_TP_ZAPPED);
+}
+
+static void zap_spans(struct bh_task *task, uint32_t step)
+{
+	uint32_t first = task->region.spans;
+
+	for (; task->region.bytes && first != BHI_NO_AREA;
+		first = bhi_private.areas[first].next)
+		zap_span(task, first, step);
+}
+
+/* A second time what the kernel refused: there are fewer mappings now, and the whole of a
+ * span may be one, which a part would cut in two. */
+static void zap_all_spans(struct bh_task *task)
+{
+	zap_spans(task, BHI_ZAP_PAGES);
+	zap_spans(task, UINT32_MAX);
 }
 
 static bool has_pages(uint32_t first)
@@ -74,10 +91,9 @@ static void zap_all(struct bh_task *task)
 	bhi_store(&region->end, BHI_REGION_TAKEN);
 	bhi_testpoint(BHI_TP_REAP);
 	bhi_task_uncharge(task, bhi_region_take_pending(region));
-	for (uint32_t first = region->spans; first != BHI_NO_AREA;
-		first = bhi_private.areas[first].next)
-		zap_span(task, first);
-	if (bhi_task_killed(task))
+	zap_all_spans(task);
+	/* What is refused for good stays until the task goes. */
+	if (bhi_task_killed(task) && !region->bytes)
 		note_all_reaped(task);
 	bhi_store_release(&region->end, BHI_REGION_GONE);
 	bhi_sys_futex_wake(&region->end, INT_MAX);
@@ -86,10 +102,10 @@ static void zap_all(struct bh_task *task)
 /* LIVE: that is over, the caller has asked. Else what it is. */
 static enum bhi_region_end ask_end(struct bhi_region *region)
 {
-	uint32_t end = BHI_REGION_LIVE;
+	uint32_t end = bhi_load_acquire(&region->end);
 
-	if (bhi_load(&region->end) != BHI_REGION_LIVE)
-		return (enum bhi_region_end)bhi_load_acquire(&region->end);
+	if (end != BHI_REGION_LIVE)
+		return (enum bhi_region_end)end;
 	bhi_testpoint(BHI_TP_LIVE);
 	if (bhi_likely(!bhi_policy.without.exclusive_claims))
 		(void)bhi_compare_exchange(&region->end, &end, BHI_REGION_ASKED);
@@ -221,15 +237,10 @@ void bhi_task_end(struct bh_task *task)
 		bhi_task_end_hook(task);
 	if (bhi_warm_put(task))
 		return;
-	for (uint32_t first = region->spans; region->bytes && first != BHI_NO_AREA;
-		first = bhi_private.areas[first].next)
-		zap_span(task, first);
+	zap_all_spans(task);
 	while (!bhi_region_is_empty(region)) {
 		uint32_t first = region->spans;
 
-		/* What the kernel refused, with fewer mappings now. */
-		if (region->bytes)
-			zap_span(task, first);
 		if (region->bytes && has_pages(first))
 			bhi_task_uncharge(task, bhi_region_retire(region, first));
 		else

@@ -29,7 +29,7 @@
 
 /* What became of the reaper's try. */
 enum bhi_reap {
-	BHI_REAP_DONE, /* all bytes are back, or somebody else sees to it */
+	BHI_REAP_DONE, /* nothing more will come back, or somebody else sees to it */
 	BHI_REAP_BUSY, /* the owner was changing pages: try again soon */
 	/* try again later: */
 	BHI_REAP_HOLD,  /* the owner is in a hold section */
@@ -42,8 +42,8 @@ enum bhi_reap bhi_task_try_reap(struct bh_task *task);
 
 /*
  * The same for the thread that is inside and has unwound, or for a killed task that
- * nobody is inside: waits for whoever is at it, and for dumps. All bytes are back then.
- * Context: may wait.
+ * nobody is inside: waits for whoever is at it, and for dumps. All bytes are back then,
+ * but those that the kernel refused to zap, which go with the task. Context: may wait.
  */
 void bhi_task_reap_own(struct bh_task *task);
 

@@ -84,7 +84,7 @@ enum bhi_region_end {
 	BHI_REGION_ASKED,  /* somebody looks whether he may zap all of it, end.h */
 	BHI_REGION_ENDING, /* somebody will, after those who look at it */
 	BHI_REGION_TAKEN,  /* somebody zaps all of it */
-	BHI_REGION_GONE,   /* nothing is populated any more, for ever */
+	BHI_REGION_GONE,   /* nothing is, but what the kernel refused, for ever */
 };
 
 /* Context: any. */
