@@ -299,17 +299,18 @@ static void *wrong_free_area(void)
 static const struct wrong {
 	void *(*make)(void);
 	bool only_debug; /* the check is not free */
+	bool trusted;    /* by the short way of bh_free, which a debug build has not */
 } wrongs[] = {
-	{wrong_inside, true},
-	{wrong_inside_run, false},
-	{wrong_past_the_last, true},
-	{wrong_run_twice, false},
-	{wrong_span_twice, false},
-	{wrong_map, false},
-	{wrong_task, false},
-	{wrong_free_area, false},
-	{wrong_twice, false},
-	{wrong_never_given, true},
+	{wrong_inside, false, true},
+	{wrong_inside_run, false, false},
+	{wrong_past_the_last, false, true},
+	{wrong_run_twice, false, false},
+	{wrong_span_twice, false, false},
+	{wrong_map, false, false},
+	{wrong_task, false, false},
+	{wrong_free_area, false, false},
+	{wrong_twice, false, false},
+	{wrong_never_given, true, true},
 };
 
 struct wrong_call {
@@ -357,6 +358,8 @@ START_TEST(wild_and_foreign_pointers_are_reported_and_not_freed)
 		call.realloc = i;
 		if (call.wrong->only_debug && !BH_DEBUG)
 			break;
+		if (call.wrong->trusted && !call.realloc && !BH_DEBUG)
+			continue;
 		support_capture(misuse_in_child, &call, &output);
 		ck_assert_msg(support_contains(output.err, "no live object of this task"),
 			"%d: %#x %s", _i, (unsigned)output.status, output.err);
