@@ -622,6 +622,135 @@ START_TEST(after_an_unwinding_signals_come_as_before)
 }
 END_TEST
 
+/* Alternate stacks of the host, from the smallest that the kernel takes to one that is
+ * kept; below each is nothing. */
+
+static const struct {
+	size_t size; /* past what the kernel needs */
+	bool kept;
+} host_stacks[] = {
+	{2048, false},
+	{8192, false},
+	{16 * 1024 - 1, false},
+	{16 * 1024, true},
+	{64 * 1024, true},
+};
+
+#define NR_HOST_STACKS ((int)bhi_array_size(host_stacks))
+
+static char *guarded(size_t size)
+{
+	size_t mapped = (size + 4095) & ~(size_t)4095;
+	char *p = mmap(NULL, mapped + 4096, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(p != MAP_FAILED);
+	ck_assert_int_eq(mprotect(p, 4096, PROT_NONE), 0);
+	return p + 4096;
+}
+
+static void *kill_on_host_stack(void *arg)
+{
+	int i = *(int *)arg;
+	stack_t own = {.ss_size = host_stacks[i].size + sysconf(_SC_MINSIGSTKSZ)}, now;
+	struct bh_group *group = support_group(NULL, "group");
+	struct bh_task *other, *task;
+
+	own.ss_sp = guarded(own.ss_size);
+	ck_assert_int_eq(sigaltstack(&own, NULL), 0);
+	support_set(group, BH_MAX, 6 * MIB);
+	other = task_in(group, "other");
+	task = task_in(group, "asker");
+	enter(other, take_three, NULL);
+	enter(task, touch_with_errno, group);
+	bh_task_put(other);
+	bh_task_put(task);
+	bh_group_put(group);
+	ck_assert_int_eq(sigaltstack(NULL, &now), 0);
+	ck_assert_int_eq(now.ss_sp == own.ss_sp, host_stacks[i].kept);
+	ck_assert_uint_ge(now.ss_size, 16 * KIB);
+	return NULL;
+}
+
+START_TEST(a_host_s_alternate_stack_that_is_too_small_for_a_kill_is_replaced)
+{
+	size_t bytes = 0;
+
+	start_private(_i % NR_BACKENDS, ZONE);
+	for (int i = 0; i < 3; i++) {
+		int which = _i / NR_BACKENDS;
+
+		support_join(support_thread(kill_on_host_stack, &which));
+		if (i)
+			ck_assert_uint_eq(bhi_meta_bytes(), bytes);
+		bytes = bhi_meta_bytes();
+	}
+	support_end();
+}
+END_TEST
+
+/* A sanitizer may have given this thread one. */
+static void disable_stack(void)
+{
+	const stack_t none = {.ss_flags = SS_DISABLE};
+
+	ck_assert_int_eq(sigaltstack(&none, NULL), 0);
+}
+
+/* Written for the stack of a thread: it wants to know nothing of alternate ones. */
+__attribute__((noinline, no_sanitize("address"))) static void use_much_stack(size_t size)
+{
+	volatile char *frame = __builtin_alloca(size);
+
+	for (size_t i = 0; i < size; i += 1024)
+		frame[i] = 1;
+}
+
+static void use_and_jump(int sig)
+{
+	use_much_stack(192 * KIB);
+	jump_from_plain(sig);
+}
+
+START_TEST(a_host_s_handler_that_is_passed_a_signal_may_use_as_much_as_small_threads_have)
+{
+	struct sigaction action = {.sa_handler = use_and_jump};
+
+	choose_way(_i);
+	install(&action);
+	disable_stack();
+	start_private(way.backend, ZONE);
+	/* Under the handler is our stack, in a thread that has been in a task. */
+	in_task(NULL, fork_inside, NULL);
+	if (!sigsetjmp(seen.out, 1)) {
+		run_into_it();
+		ck_abort();
+	}
+	ck_assert_int_eq(seen.nr, 1);
+	ck_assert_int_eq(bh_audit(), 0);
+}
+END_TEST
+
+/* What needs more overwrites nothing: the page below has no access. */
+START_TEST(below_our_stack_nothing_can_be_overwritten)
+{
+	stack_t now;
+	int fds[2];
+
+	disable_stack();
+	start_private(_i, ZONE);
+	in_task(NULL, fork_inside, NULL);
+	ck_assert_int_eq(sigaltstack(NULL, &now), 0);
+	ck_assert_uint_ge(now.ss_size, 256 * KIB);
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(write(fds[1], now.ss_sp, 1), 1);
+	ck_assert_int_eq(write(fds[1], (char *)now.ss_sp - 1, 1), -1);
+	ck_assert_int_eq(errno, EFAULT);
+	ck_assert_int_eq(write(fds[1], (char *)now.ss_sp - 4096, 1), -1);
+	support_end();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_loop_test(tcase,
@@ -647,6 +776,14 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		a_thread_keeps_its_own_alternate_stack_and_gives_ours_back, 0,
 		NR_BACKENDS);
+	tcase_add_loop_test(tcase,
+		a_host_s_alternate_stack_that_is_too_small_for_a_kill_is_replaced, 0,
+		NR_HOST_STACKS * NR_BACKENDS);
+	tcase_add_loop_test(tcase,
+		a_host_s_handler_that_is_passed_a_signal_may_use_as_much_as_small_threads_have,
+		0, NR_WAYS);
+	tcase_add_loop_test(
+		tcase, below_our_stack_nothing_can_be_overwritten, 0, NR_BACKENDS);
 	tcase_add_loop_test(
 		tcase, a_pagefault_preserves_errno_even_when_it_kills, 0, NR_BACKENDS);
 	tcase_add_loop_test(tcase,

@@ -4,15 +4,35 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 
 #include "base/failpoint.h"
 #include "base/pool.h"
 #include "task/kill.h"
 #include "task/landing.h"
 
-/* The pagefault path and what the kernel saves, with the largest vector registers, take
- * a few KiB; a host's handler that we pass a signal on to runs on it too. */
-#define STACK_SIZE ((size_t)64 * 1024)
+/*
+ * Our stack. A host's handler that we pass a signal on to runs on it, although it may
+ * have been written for the stack of a thread; and so do handlers of other signals that
+ * come while a pagefault waits for a victim. So it is not a few KiB, which our own path
+ * takes, but what our background threads have, who run code of the host as well: twice
+ * what musl gives a whole thread. Only what is used of it becomes resident. Below it is a
+ * page without access, so that what needs more dies of it and overwrites nothing.
+ */
+#define STACK_SIZE  ((size_t)256 * 1024)
+#define STACK_GUARD BHI_PAGE_SIZE
+
+/* What a stack of the host must have beyond what the kernel saves on it, which depends on
+ * the vector registers of the machine: four times the most that our path was seen to
+ * take, so that there is as much again for a sanitizer, and for a small handler that
+ * interrupts us. Those of Go's and AddressSanitizer's threads, 32 KiB, are large enough.
+ */
+#define STACK_NEEDED ((size_t)16 * 1024)
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 
 /* How far below the stack a touch is still taken for an overflow: a frame of a megabyte
  * skips the guard page. */
@@ -28,7 +48,7 @@ static struct {
 
 static BHI_TLS struct {
 	bool ready;
-	void *stack;      /* ours, or NULL */
+	char *stack;      /* ours, its guard below it, or NULL */
 	uintptr_t lowest; /* of the thread's stack */
 } self;
 
@@ -149,7 +169,26 @@ static int install(int sig, struct sigaction *old, bool *has)
 	return 0;
 }
 
-/* A thread that ends with our stack gives it back. */
+static char *map_stack(void)
+{
+	char *p = bhi_meta_map(STACK_GUARD + STACK_SIZE);
+
+	if (!p)
+		return NULL;
+	if (!mprotect(p, STACK_GUARD, PROT_NONE))
+		return p + STACK_GUARD;
+	bhi_meta_unmap(p, STACK_GUARD + STACK_SIZE);
+	return NULL;
+}
+
+static void unmap_stack(char *stack)
+{
+	if (stack)
+		bhi_meta_unmap(stack - STACK_GUARD, STACK_GUARD + STACK_SIZE);
+}
+
+/* A thread that ends with our stack gives it back. One of the host that it replaced may
+ * be no more. */
 static void thread_exit(struct bhi_thread *thread)
 {
 	const stack_t none = {.ss_flags = SS_DISABLE};
@@ -158,7 +197,7 @@ static void thread_exit(struct bhi_thread *thread)
 	(void)thread;
 	if (self.stack && !sigaltstack(NULL, &now) && now.ss_sp == self.stack)
 		sigaltstack(&none, NULL);
-	bhi_meta_unmap(self.stack, STACK_SIZE);
+	unmap_stack(self.stack);
 	self.stack = NULL;
 	self.ready = false;
 }
@@ -188,19 +227,25 @@ static uintptr_t lowest_of_stack(void)
 	return (uintptr_t)lowest;
 }
 
+static bool is_enough(const stack_t *stack)
+{
+	return !(stack->ss_flags & SS_DISABLE) &&
+	       stack->ss_size >= STACK_NEEDED + getauxval(AT_MINSIGSTKSZ);
+}
+
 static int make_stack(void)
 {
 	stack_t now, ours = {.ss_size = STACK_SIZE};
 
 	if (bhi_failpoint(BHI_FP_SIGNAL) || sigaltstack(NULL, &now))
 		return -ENOMEM;
-	if (!(now.ss_flags & SS_DISABLE))
+	if (is_enough(&now))
 		return 0;
-	ours.ss_sp = bhi_meta_map(STACK_SIZE);
+	ours.ss_sp = map_stack();
 	if (!ours.ss_sp)
 		return -ENOMEM;
 	if (sigaltstack(&ours, NULL)) {
-		bhi_meta_unmap(ours.ss_sp, STACK_SIZE);
+		unmap_stack(ours.ss_sp);
 		return -ENOMEM;
 	}
 	self.stack = ours.ss_sp;

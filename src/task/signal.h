@@ -6,10 +6,10 @@
  * as it came.
  *
  * Handlers run on an alternate stack, which a thread gets when it enters its first task,
- * unless it has one. A synchronous signal of these kinds interrupts code that touches
- * private memory: the host's, or ours with no lock held and in no section. So the
- * pagefault path may take locks of the library, and it may wait; it calls no host code
- * but on_kill and on_oom.
+ * unless it has one that is large enough. A synchronous signal of these kinds interrupts
+ * code that touches private memory: the host's, or ours with no lock held and in no
+ * section. So the pagefault path may take locks of the library, and it may wait; it calls
+ * no host code but on_kill and on_oom.
  */
 #ifndef BHI_TASK_SIGNAL_H
 #define BHI_TASK_SIGNAL_H
