@@ -7,86 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <bulkhead.h>
-
 #include "cache.h"
-#include "demo/client.h"
-#include "http.h"
-#include "options.h"
-#include "support.h"
-
-#define TIMEOUT_MS 30000
-
-static struct options options;
-static unsigned port;
-static struct client client;
-
-static void set_options(void)
-{
-	options_default(&options);
-	options.port = 0;
-	options.zone_size = 64 << 20;
-	options.tenant_max = 8 << 20;
-	options.cache_max = 8 << 20;
-	/* nothing here takes that long, unless it is killed */
-	options.deadline_ns = UINT64_C(120000000000);
-}
-
-static void start_server(void)
-{
-	ck_assert_int_eq(server_start(&options, &port), 0);
-	client_init(&client, port, TIMEOUT_MS);
-}
-
-static void start(void)
-{
-	set_options();
-	start_server();
-}
-
-static void stop(void)
-{
-	client_fini(&client);
-	ck_assert_uint_eq(server_stop(), 0);
-	ck_assert_int_eq(bh_audit(), 0);
-}
-
-static struct reply call(const char *method, const char *path, const char *body)
-{
-	struct reply reply;
-
-	ck_assert_msg(
-		client_call(&client, method, path, body, body ? strlen(body) : 0, &reply),
-		"no answer to %s %s", method, path);
-	return reply;
-}
-
-/* One request whose answer is known. */
-static void expect(const char *method, const char *path, const char *body, int status,
-	const char *part)
-{
-	struct reply reply = call(method, path, body);
-
-	ck_assert_msg(reply.status == status && support_contains(reply.body, part),
-		"%s %s: status %d, not %d with %s in it: %s", method, path, reply.status,
-		status, part, reply.body);
-	reply_fini(&reply);
-}
-
-static void expect_json(
-	const char *method, const char *path, const char *body, int status)
-{
-	struct reply reply = call(method, path, body);
-
-	ck_assert_int_eq(reply.status, status);
-	ck_assert_msg(support_json_valid(reply.body), "%s", reply.body);
-	reply_fini(&reply);
-}
-
-static const char hog[] = "local t = {1} while true do table.move(t, 1, #t, #t + 1) end";
-/* Has more than the hog has when it asks for too much. */
-static const char keep[] =
-	"kept = {} for i = 1, 60 do kept[i] = ('x'):rep(100000 + i) end ";
+#include "tenants.h"
 
 START_TEST(a_script_is_answered_with_what_it_prints)
 {
@@ -203,19 +125,6 @@ START_TEST(what_cannot_be_is_refused)
 	free(large);
 }
 END_TEST
-
-/* Until somebody runs a script of @path's tenant. */
-static void wait_until_running(const char *path)
-{
-	bool is_running = false;
-
-	while (!is_running) {
-		struct reply reply = call("GET", path, NULL);
-
-		is_running = reply_number(&reply, "running", 0) > 0;
-		reply_fini(&reply);
-	}
-}
 
 START_TEST(one_tenant_has_so_many_requests_at_a_time)
 {
