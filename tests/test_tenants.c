@@ -121,6 +121,7 @@ START_TEST(what_cannot_be_is_refused)
 	expect("POST", "/session/alice?lang=lua&id=%20", "", 400, "a name");
 	expect("GET", "/report?format=xml", NULL, 400, "json or text");
 	expect("POST", "/drill/cache-lock?for=1s", "", 403, "--drills");
+	expect("DELETE", "/drill/cache-lock", NULL, 403, "--drills");
 	stop();
 	free(large);
 }

@@ -13,6 +13,7 @@ static struct {
 
 	/* protected by .lock */
 	unsigned nr;
+	uint64_t nr_ends; /* how often those that were there were told to end */
 	bool is_ending;
 } drills = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
@@ -21,17 +22,19 @@ struct drill {
 	uint64_t ns;
 };
 
-/* Until the time is up or the server ends. */
+/* Until the time is up, or it is told to end, or the server ends. */
 static void wait_locked(uint64_t ns)
 {
+	uint64_t nr_ends = drills.nr_ends;
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	ns += (uint64_t)until.tv_nsec;
 	until.tv_sec += (time_t)(ns / 1000000000);
 	until.tv_nsec = (long)(ns % 1000000000);
-	while (!drills.is_ending && !pthread_cond_clockwait(&drills.ended, &drills.lock,
-					    CLOCK_MONOTONIC, &until))
+	while (!drills.is_ending && drills.nr_ends == nr_ends &&
+		!pthread_cond_clockwait(
+			&drills.ended, &drills.lock, CLOCK_MONOTONIC, &until))
 		;
 }
 
@@ -40,9 +43,10 @@ static void *drill_main(void *arg)
 	struct drill *drill = arg;
 
 	cache_lock();
+	/* Who reads the answer may ask for the end at once: not before this waits. */
+	pthread_mutex_lock(&drills.lock);
 	drill->request->ready = "{\"held\":true}\n";
 	MHD_resume_connection(drill->request->connection);
-	pthread_mutex_lock(&drills.lock);
 	wait_locked(drill->ns);
 	pthread_mutex_unlock(&drills.lock);
 	cache_unlock();
@@ -75,6 +79,14 @@ bool drill_start(struct request *request, uint64_t ns)
 	pthread_mutex_unlock(&drills.lock);
 	free(drill);
 	return false;
+}
+
+void drill_end(void)
+{
+	pthread_mutex_lock(&drills.lock);
+	drills.nr_ends++;
+	pthread_cond_broadcast(&drills.ended);
+	pthread_mutex_unlock(&drills.lock);
 }
 
 void drill_fini(void)

@@ -17,6 +17,9 @@
  * False: there is no thread for it. */
 bool drill_start(struct request *request, uint64_t ns);
 
+/* Those that hold the lock leave it now. */
+void drill_end(void);
+
 /* Wait until all have ended. */
 void drill_fini(void);
 

@@ -196,6 +196,17 @@ static enum MHD_Result post_drill(struct request *request)
 	return MHD_YES;
 }
 
+static enum MHD_Result delete_drill(struct request *request)
+{
+	struct text text = {0};
+
+	if (!settings->drills)
+		return http_refuse(request, 403, "drills need --drills");
+	drill_end();
+	text_add(&text, "{\"held\":false}\n");
+	return http_answer_text(request, 200, &text, JSON);
+}
+
 static const struct route routes[] = {
 	{"GET", "/", "GET", get_page, false},
 	{"GET", "/metrics", "GET", get_metrics, false},
@@ -206,7 +217,8 @@ static const struct route routes[] = {
 	{"POST", "/run/", "POST", post_run, true},
 	{"POST", "/session/", "POST, DELETE", post_session, true},
 	{"DELETE", "/session/", "POST, DELETE", delete_session, false},
-	{"POST", "/drill/cache-lock", "POST", post_drill, false},
+	{"POST", "/drill/cache-lock", "POST, DELETE", post_drill, false},
+	{"DELETE", "/drill/cache-lock", "POST, DELETE", delete_drill, false},
 };
 
 static bool matches(const struct route *route, const char *url)

@@ -11,13 +11,19 @@
 #include "client.h"
 #include "load.h"
 
-#define TIMEOUT_MS  10000
-/* From when a script has what it wants until it waits. */
-#define SETTLE_MS   50
-#define VICTIM_SIZE 8000000
-#define BETWEEN_MS  300
-#define NR_TENANTS  4
-#define SESSION_MAX "24M"
+/* Longer than any deadline. */
+#define TIMEOUT_MS        30000
+/* From when a script has what it wants until it waits; longer after each time that it
+ * did not. */
+#define SETTLE_MS         50
+#define SETTLE_MAX_MS     2000
+/* Until it has what it wants. */
+#define PATIENCE_MS       10000
+#define VICTIM_SIZE       8000000
+#define BETWEEN_MS        300
+#define NR_TENANTS        4
+/* For each of all sessions, for each of the tenants: about half of what they need. */
+#define SESSION_SHARE_KIB 24
 
 /* Each keeps 60,000 bytes and a number. */
 static const char session_begin[] = "kept = ('x'):rep(60000)\nn = %u\nprint(n)\n";
@@ -41,9 +47,9 @@ static void press(struct load *load, const char *path)
 	client_fini(&client);
 }
 
-/* Killed while it is blocked is what is meant. A slow machine may press too early, or so
- * late that the sleeper has its lock and is through. */
-static void judge(struct load *load, const struct reply *reply, const char *what,
+/* Whether it was killed while it was blocked, as is meant. A slow machine may press too
+ * early, or so late that the sleeper has its lock and is through. */
+static bool judge(struct load *load, const struct reply *reply, const char *what,
 	uint64_t *nr_blocked)
 {
 	size_t tail = reply->size > 600 ? reply->size - 600 : 0;
@@ -51,17 +57,25 @@ static void judge(struct load *load, const struct reply *reply, const char *what
 
 	if (is_killed && reply_says(reply, "victim_state", "blocked")) {
 		__atomic_fetch_add(nr_blocked, 1, __ATOMIC_RELAXED);
-	} else if (is_killed || (reply->body && !strcmp(reply->body, "awake\n"))) {
+		return true;
+	}
+	if (is_killed || (reply->body && !strcmp(reply->body, "awake\n"))) {
 		COUNT(load, nr_early_drills);
 	} else {
 		COUNT(load, nr_odd_drills);
 		load_harm(
 			load, what, reply->status, reply->body ? reply->body + tail : "");
 	}
+	return false;
+}
+
+static int longer(int settle_ms)
+{
+	return 2 * settle_ms < SETTLE_MAX_MS ? 2 * settle_ms : SETTLE_MAX_MS;
 }
 
 /* Until @tenant uses as much as a victim has, then a moment longer. */
-static void wait_for_victim(struct load *load, const char *tenant)
+static void wait_for_victim(struct load *load, const char *tenant, int settle_ms)
 {
 	struct client client;
 	char path[64];
@@ -69,7 +83,7 @@ static void wait_for_victim(struct load *load, const char *tenant)
 
 	snprintf(path, sizeof(path), "/tenants/%s", tenant);
 	client_init(&client, load->port, TIMEOUT_MS);
-	for (int i = 0; i < 100 && usage < VICTIM_SIZE; i++) {
+	for (int i = 0; i < PATIENCE_MS / 10 && usage < VICTIM_SIZE; i++) {
 		struct reply reply;
 
 		client_call(&client, "GET", path, NULL, 0, &reply);
@@ -78,7 +92,7 @@ static void wait_for_victim(struct load *load, const char *tenant)
 		poll(NULL, 0, 10);
 	}
 	client_fini(&client);
-	poll(NULL, 0, SETTLE_MS);
+	poll(NULL, 0, settle_ms);
 }
 
 /* A script that writes to a client that does not read, until it is killed. */
@@ -87,6 +101,7 @@ void *writer_main(void *arg)
 	static const char path[] = "/run/writer?lang=lua";
 	const char *text = program_find("bad", "writer.lua")->text;
 	struct load *load = arg;
+	int settle_ms = SETTLE_MS;
 
 	while (load_goes_on(load)) {
 		struct client client;
@@ -96,10 +111,11 @@ void *writer_main(void *arg)
 		client.is_narrow = true;
 		client_send(&client, "POST", path, text, strlen(text));
 		client_wait(&client);
-		wait_for_victim(load, "writer");
+		wait_for_victim(load, "writer", settle_ms);
 		press(load, path);
 		client_receive(&client, &reply);
-		judge(load, &reply, "writer", &load->nr_writers);
+		if (!judge(load, &reply, "writer", &load->nr_writers))
+			settle_ms = longer(settle_ms);
 		reply_fini(&reply);
 		client_fini(&client);
 		load_pause(load, BETWEEN_MS);
@@ -113,6 +129,7 @@ void *sleeper_main(void *arg)
 	static const char path[] = "/run/sleeper?lang=lua";
 	const char *text = program_find("bad", "sleeper.lua")->text;
 	struct load *load = arg;
+	int settle_ms = SETTLE_MS;
 
 	while (load_goes_on(load)) {
 		struct client holder, client;
@@ -120,13 +137,16 @@ void *sleeper_main(void *arg)
 
 		client_init(&holder, load->port, TIMEOUT_MS);
 		client_init(&client, load->port, TIMEOUT_MS);
-		post(&holder, "/drill/cache-lock?for=500ms", "", &reply);
+		post(&holder, "/drill/cache-lock?for=10s", "", &reply);
 		reply_fini(&reply);
 		client_send(&client, "POST", path, text, strlen(text));
-		wait_for_victim(load, "sleeper");
+		wait_for_victim(load, "sleeper", settle_ms);
 		press(load, path);
+		client_call(&holder, "DELETE", "/drill/cache-lock", NULL, 0, &reply);
+		reply_fini(&reply);
 		client_receive(&client, &reply);
-		judge(load, &reply, "sleeper", &load->nr_sleepers);
+		if (!judge(load, &reply, "sleeper", &load->nr_sleepers))
+			settle_ms = longer(settle_ms);
 		reply_fini(&reply);
 		client_fini(&client);
 		client_fini(&holder);
@@ -141,40 +161,63 @@ static void session_path(char path[96], unsigned number)
 		path, 96, "/session/idle-%u?lang=lua&id=%u", number % NR_TENANTS, number);
 }
 
-static void sessions_make(struct load *load, struct client *client, bool *ret_made)
+/* Four tenants with more idle sessions than their memory is for. */
+static void session_tenants_make(struct load *load, struct client *client)
 {
-	struct reply reply;
-	char path[96], body[128];
-
 	for (unsigned i = 0; i < NR_TENANTS; i++) {
-		snprintf(path, sizeof(path), "/tenants/idle-%u?max=" SESSION_MAX, i);
+		struct reply reply;
+		char path[96];
+
+		snprintf(path, sizeof(path), "/tenants/idle-%u?deadline=20s&max=%uK", i,
+			SESSION_SHARE_KIB * load->nr_sessions);
 		client_call(client, "PUT", path, "", 0, &reply);
 		reply_fini(&reply);
 	}
+}
+
+/* False: the one that wanted memory was the one that went, which is no harm. */
+static bool session_make(struct load *load, struct client *client, unsigned number)
+{
+	struct reply reply;
+	char path[96], body[128];
+	bool is_made, is_killed;
+
+	session_path(path, number);
+	snprintf(body, sizeof(body), session_begin, number);
+	post(client, path, body, &reply);
+	is_made = reply.status == 200 && reply.body &&
+		  strtoul(reply.body, NULL, 10) == number;
+	is_killed = reply_says(&reply, "reason", "oom");
+	if (is_made) {
+		COUNT(load, nr_made);
+	} else if (!is_killed) {
+		COUNT(load, nr_odd_sessions);
+		load_harm(load, "new session", reply.status, reply.body);
+	}
+	reply_fini(&reply);
+	return !is_killed;
+}
+
+static void sessions_make(struct load *load, struct client *client, bool *ret_made)
+{
+	session_tenants_make(load, client);
 	for (unsigned i = 0; i < load->nr_sessions && load_goes_on(load); i++) {
-		session_path(path, i);
-		snprintf(body, sizeof(body), session_begin, i);
-		post(client, path, body, &reply);
-		if (reply.status == 200 && reply.body &&
-			strtoul(reply.body, NULL, 10) == i) {
-			COUNT(load, nr_made);
-			ret_made[i] = true;
-		} else if (!reply_says(&reply, "reason", "oom")) {
-			COUNT(load, nr_odd_sessions);
-			load_harm(load, "new session", reply.status, reply.body);
-		}
-		reply_fini(&reply);
+		while (!session_make(load, client, i) && load_goes_on(load))
+			;
+		ret_made[i] = true;
 	}
 }
 
 /* Each is as it was, or says that it was killed: a fresh state in place of the old one
  * would be a wrong answer. */
-static void sessions_visit(struct load *load, struct client *client, const bool *made)
+static bool sessions_visit(struct load *load, struct client *client, const bool *made)
 {
 	for (unsigned i = 0; i < load->nr_sessions; i++) {
 		struct reply reply;
 		char path[96];
 
+		if (!load_goes_on(load))
+			return false;
 		if (!made[i])
 			continue;
 		session_path(path, i);
@@ -190,9 +233,9 @@ static void sessions_visit(struct load *load, struct client *client, const bool 
 		}
 		reply_fini(&reply);
 	}
+	return true;
 }
 
-/* Four tenants with more idle sessions than their memory is for. */
 void *sessions_main(void *arg)
 {
 	struct load *load = arg;
@@ -202,7 +245,8 @@ void *sessions_main(void *arg)
 	client_init(&client, load->port, TIMEOUT_MS);
 	if (made) {
 		sessions_make(load, &client, made);
-		sessions_visit(load, &client, made);
+		__atomic_store_n(&load->has_visited, sessions_visit(load, &client, made),
+			__ATOMIC_RELAXED);
 	}
 	client_fini(&client);
 	free(made);

@@ -32,6 +32,7 @@ struct load {
 	bool has_drills; /* those that need tasks: writers, sleepers, sessions, the cache
 			  */
 	unsigned nr_sessions;
+	double patience;    /* seconds beyond the end until victims were there */
 	int hog_timeout_ms; /* how long their clients wait for an answer */
 
 	bool is_ending; /* atomic */
@@ -44,6 +45,7 @@ struct load {
 	uint64_t nr_writers, nr_sleepers, nr_early_drills, nr_odd_drills;
 	/* sessions: made, found as they were, killed while idle, neither */
 	uint64_t nr_made, nr_kept, nr_lost, nr_odd_sessions;
+	bool has_visited; /* all of them were made and visited */
 
 	struct latencies programs, probes;
 
@@ -53,7 +55,8 @@ struct load {
 	char first_harm[300]; /* what the first wrong or failed answer was */
 };
 
-/* Run all clients until @seconds have passed; @tick is called now and then. */
+/* Run all clients until @seconds have passed, and until each kind of victim was there if
+ * that comes in time; @tick is called now and then. */
 void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *arg);
 
 /* The @quantile of the times, in ns; 0 when there is none. */
@@ -68,5 +71,6 @@ void *sleeper_main(void *arg);
 void *sessions_main(void *arg);
 
 #define COUNT(load, field) __atomic_fetch_add(&(load)->field, 1, __ATOMIC_RELAXED)
+#define READ(load, field)  __atomic_load_n(&(load)->field, __ATOMIC_RELAXED)
 
 #endif
