@@ -192,8 +192,17 @@ static void print_table(void)
 #undef COUNTER
 #undef TIME
 	for (int i = 0; i < NR_PHASES; i++)
+		values[i] = text_size(sizes[i], phases[i].server.peak_pss);
+	row("memory of all processes, peak Pss", values);
+	for (int i = 0; i < NR_PHASES; i++)
 		values[i] = text_size(sizes[i], phases[i].server.peak_rss);
-	row("peak RSS (zone: 256M)", values);
+	row("  of the largest, peak RSS", values);
+	for (int i = 0; i < NR_PHASES; i++) {
+		snprintf(sizes[i], sizeof(sizes[i]), "%" PRIu64,
+			phases[i].server.nr_processes);
+		values[i] = sizes[i];
+	}
+	row("  processes at a time", values);
 	for (int i = 0; i < NR_PHASES; i++)
 		values[i] = phases[i].server.was_killed         ? "killed"
 			    : phases[i].server.exit_status == 0 ? "well"

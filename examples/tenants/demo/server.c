@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,46 +17,58 @@
 #define SAMPLE_MS   50
 #define PATIENCE_MS 10000
 
-/* A field of a file in /proc that is "name: N kB"; in bytes. */
-static uint64_t read_field(pid_t pid, const char *file_name, const char *field)
+/*
+ * What a process has, in bytes: pages that several have count for each with its part, so
+ * that a sum over processes is what all have. 0 when it has ended.
+ */
+static uint64_t read_pss(pid_t pid)
 {
 	char path[64], line[256];
 	uint64_t size = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file_name);
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
 	while (fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, field, strlen(field)))
-			size = strtoull(line + strlen(field), NULL, 10) * 1024;
+		if (!strncmp(line, "Pss:", 4))
+			size = strtoull(line + 4, NULL, 10) * 1024;
 	}
 	(void)fclose(file);
 	return size;
 }
 
-/* Children share pages with their parent: each counts its part of those. */
-static uint64_t read_children(pid_t pid, pid_t thread)
+struct sample {
+	uint64_t pss, nr_processes;
+};
+
+static void add_process(struct sample *sample, pid_t pid)
+{
+	uint64_t pss = read_pss(pid);
+
+	sample->pss += pss;
+	sample->nr_processes += pss != 0;
+}
+
+/* The children that one thread of the server has. */
+static void add_children(struct sample *sample, pid_t pid, pid_t thread)
 {
 	char path[64];
-	uint64_t size = 0;
 	int child;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)thread);
 	file = fopen(path, "re");
 	if (!file)
-		return 0;
+		return;
 	while (fscanf(file, "%d", &child) == 1)
-		size += read_field(child, "smaps_rollup", "Pss:");
+		add_process(sample, child);
 	(void)fclose(file);
-	return size;
 }
 
-static uint64_t read_all_children(pid_t pid)
+static void add_all_children(struct sample *sample, pid_t pid)
 {
-	uint64_t size = 0;
 	struct dirent *entry;
 	char path[64];
 	DIR *dir;
@@ -63,25 +76,30 @@ static uint64_t read_all_children(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
 	dir = opendir(path);
 	if (!dir)
-		return 0;
-	while ((entry = readdir(dir)))
-		size += read_children(pid, (pid_t)strtol(entry->d_name, NULL, 10));
+		return;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.')
+			add_children(sample, pid, (pid_t)strtol(entry->d_name, NULL, 10));
+	}
 	closedir(dir);
-	return size;
 }
 
+/* The same for every mode. The kernel remembers the peak of one process, not of several,
+ * so that of all is what was seen. */
 static void *sampler_main(void *arg)
 {
 	struct server *server = arg;
 
 	while (!__atomic_load_n(&server->is_ending, __ATOMIC_RELAXED)) {
-		uint64_t children = read_all_children(server->pid), size;
+		struct sample sample = {0};
 
-		/* The kernel remembers the peak of one process, not of several. */
-		size = children ? children + read_field(server->pid, "status", "VmRSS:")
-				: read_field(server->pid, "status", "VmHWM:");
-		if (size > server->peak_rss)
-			server->peak_rss = size;
+		add_process(&sample, server->pid);
+		if (server->has_children)
+			add_all_children(&sample, server->pid);
+		if (sample.pss > server->peak_pss)
+			server->peak_pss = sample.pss;
+		if (sample.nr_processes > server->nr_processes)
+			server->nr_processes = sample.nr_processes;
 		poll(NULL, 0, SAMPLE_MS);
 	}
 	return NULL;
@@ -125,6 +143,7 @@ bool server_begin(struct server *server, const char *program, const char *contai
 	memset(server, 0, sizeof(*server));
 	if (pipe2(fds, O_CLOEXEC))
 		return false;
+	server->has_children = !strcmp(contain, "process");
 	server->pid = fork();
 	if (!server->pid)
 		child_main(fds[1], program, contain);
@@ -139,6 +158,7 @@ bool server_begin(struct server *server, const char *program, const char *contai
 
 void server_end(struct server *server)
 {
+	struct rusage usage = {0};
 	int status = 0;
 	pid_t r = 0;
 
@@ -146,14 +166,16 @@ void server_end(struct server *server)
 	pthread_join(server->sampler, NULL);
 	kill(server->pid, SIGTERM);
 	for (int waited = 0; waited < PATIENCE_MS && !r; waited += SAMPLE_MS) {
-		r = waitpid(server->pid, &status, WNOHANG);
+		r = wait4(server->pid, &status, WNOHANG, &usage);
 		if (!r)
 			poll(NULL, 0, SAMPLE_MS);
 	}
 	if (!r) {
 		server->was_killed = true;
 		kill(server->pid, SIGKILL);
-		waitpid(server->pid, &status, 0);
+		wait4(server->pid, &status, 0, &usage);
 	}
+	/* Of the process, or of a child that it waited for, if that was larger. */
+	server->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
 	server->exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
