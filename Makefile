@@ -16,7 +16,7 @@ help: ## list the targets
 			printf '  make %-14s%s\n' "$$target" "$$text"; \
 		done
 
-demo: ## build the tenant server, load it with good and hostile scripts (45 s)
+demo: ## build the tenant server, load it with good and hostile scripts (1 min)
 	@scripts/setup
 	@scripts/build main examples/tenants/tenants examples/tenants/demo/tenants-demo
 	@build/examples/tenants/demo/tenants-demo

@@ -398,6 +398,8 @@ START_TEST(what_tasks_are_compared_with_answers_alike)
 		"alloc");
 	expect("PUT", "/tenants/alice?deadline=50ms", NULL, 200, "50");
 	expect("POST", "/run/alice?lang=lua", "while true do end", 422, "deadline");
+	expect("POST", "/run/bob?lang=lua", "emit('begun ') print('tail')", 200,
+		"begun tail\n");
 	expect("POST", "/session/alice?lang=lua", "", 501, "--contain=task");
 	stop();
 }
@@ -412,6 +414,12 @@ START_TEST(so_does_a_process_for_each_request)
 	start_server();
 	expect("POST", "/run/alice?lang=lua", "print(6 * 7)", 200, "42\n");
 	expect("POST", "/run/alice?lang=js", "throw new Error('no')", 422, "no");
+	/* held by another thread of the parent: the child must not wait for its copy */
+	cache_lock();
+	expect("POST", "/run/alice?lang=lua",
+		"print(cache_set('key', 'value'), cache_get('key'))", 200,
+		"false\tnil\n");
+	cache_unlock();
 	expect("PUT", "/tenants/alice?deadline=50ms", NULL, 200, "50");
 	expect("POST", "/run/alice?lang=js", "for (;;) ;", 504, "deadline");
 	stop();

@@ -26,6 +26,7 @@ static struct {
 	/* immutable after init */
 	struct bh_group *group;
 	struct bh_shrinker shrinker;
+	bool is_disowned; /* in a child process */
 
 	struct bh_mutex lock;
 
@@ -122,7 +123,7 @@ ssize_t cache_get(const char *key, size_t key_size, char *value)
 	ssize_t size = -1;
 	uint32_t hash;
 
-	if (key_size > sizeof(name))
+	if (key_size > sizeof(name) || cache.is_disowned)
 		return -1;
 	/* Under the lock nothing private is touched: that could be gone. */
 	memcpy(name, key, key_size);
@@ -176,7 +177,7 @@ bool cache_set(const char *key, size_t key_size, const char *value, size_t value
 {
 	struct entry *entry;
 
-	if (key_size > CACHE_KEY_MAX || value_size > CACHE_VALUE_MAX)
+	if (key_size > CACHE_KEY_MAX || value_size > CACHE_VALUE_MAX || cache.is_disowned)
 		return false;
 	/* From its allocation to the defer nobody else would free the entry. */
 	bh_hold();
@@ -264,6 +265,11 @@ void cache_fini(void)
 	bh_shrinker_unregister(&cache.shrinker);
 	bh_group_drop(cache.group);
 	bh_group_put(cache.group);
+}
+
+void cache_disown(void)
+{
+	cache.is_disowned = true;
 }
 
 void cache_stat(struct cache_stat *ret)

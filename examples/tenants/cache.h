@@ -34,6 +34,10 @@ ssize_t cache_get(const char *key, size_t key_size, char *value);
  */
 bool cache_set(const char *key, size_t key_size, const char *value, size_t value_size);
 
+/* In a child process: it has none, since its copy is nobody else's, with a lock that
+ * another thread of the parent may have had. */
+void cache_disown(void);
+
 void cache_stat(struct cache_stat *ret);
 
 /* For drills: take the lock as a thread of the host would, and leave it. */

@@ -54,6 +54,20 @@ static void count(struct request *request, uint64_t ns)
 		metrics_kill(&request->report);
 }
 
+/* A hold section, for those that run in a task: the stream is shared memory that the
+ * request owns from here on. */
+const char *run_open_stream(struct script *script)
+{
+	struct run *run = script->owner;
+	const char *reason;
+
+	bh_hold();
+	reason = request_open_stream(run->request, run->wake_fd);
+	script->stream = run->request->stream;
+	bh_release();
+	return reason;
+}
+
 /* A kill may have come too late for the last script. */
 static void forget_wakes(int wake_fd)
 {

@@ -31,6 +31,9 @@ struct run {
 	const struct options *options;
 };
 
+/* For script.open_stream, where the script is in this process. */
+const char *run_open_stream(struct script *script);
+
 /* Each fills in the outcome, report and error of the request. */
 void run_in_task(struct run *run);
 void run_with_limit(struct run *run);

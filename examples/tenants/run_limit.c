@@ -2,8 +2,8 @@
 /*
  * For comparison: what embedders do without tasks. The interpreter's allocator returns
  * NULL over the limit, and Lua looks at the clock now and then. A script that copes with
- * both goes on as long as it likes, and keeps its memory meanwhile; Debian's Duktape has
- * no clock to look at.
+ * both goes on as long as it likes, and keeps its memory meanwhile, as does one that
+ * sleeps; Debian's Duktape has no clock to look at.
  */
 #include <stdio.h>
 
@@ -23,6 +23,7 @@ void run_with_limit(struct run *run)
 	enum script_result result = SCRIPT_NO_MEMORY;
 	void *interpreter;
 
+	run->script.open_stream = run_open_stream;
 	script_current = &run->script;
 	interpreter = script_open(request->lang, 0, &budget);
 	if (interpreter) {

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "run.h"
 
 /* What the child says first; its output follows. */
@@ -70,6 +71,7 @@ static _Noreturn void child_main(struct run *run, int fd)
 	void *interpreter;
 
 	limit_memory(request->tenant->max);
+	cache_disown();
 	run->script.output = &output;
 	script_current = &run->script;
 	interpreter = script_open(request->lang, 0, &budget);

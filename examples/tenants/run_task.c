@@ -20,19 +20,6 @@ static void wake(void *arg)
 		return; /* it is awake already */
 }
 
-/* The stream is shared memory that the request owns from here on. */
-static const char *open_stream(struct script *script)
-{
-	struct run *run = script->owner;
-	const char *reason;
-
-	bh_hold();
-	reason = request_open_stream(run->request, run->wake_fd);
-	script->stream = run->request->stream;
-	bh_release();
-	return reason;
-}
-
 /* Inside the task. */
 static int run_inside(void *arg)
 {
@@ -140,7 +127,7 @@ static void run_session(struct run *run)
 
 void run_in_task(struct run *run)
 {
-	run->script.open_stream = open_stream;
+	run->script.open_stream = run_open_stream;
 	if (run->request->session)
 		run_session(run);
 	else

@@ -17,10 +17,14 @@
  * did not. */
 #define SETTLE_MS         50
 #define SETTLE_MAX_MS     2000
+/* The same where nobody can look at what it has. */
+#define SETTLE_BLIND_MS   300
 /* Until it has what it wants. */
 #define PATIENCE_MS       10000
 #define VICTIM_SIZE       8000000
-#define BETWEEN_MS        300
+/* The one that presses may be the larger one for once. */
+#define NR_PRESSES        5
+#define BETWEEN_MS        400
 #define NR_TENANTS        4
 /* For each of all sessions, for each of the tenants: about half of what they need. */
 #define SESSION_SHARE_KIB 24
@@ -29,129 +33,154 @@
 static const char session_begin[] = "kept = ('x'):rep(60000)\nn = %u\nprint(n)\n";
 static const char session_again[] = "print(n + #kept)\n";
 
-static bool post(
-	struct client *client, const char *path, const char *body, struct reply *ret)
+struct victim {
+	struct load *load;
+	enum drill drill;
+	const char *tenant, *script;
+	struct client client;
+	int settle_ms;
+};
+
+static void victim_init(struct victim *victim, struct load *load, enum drill drill,
+	const char *tenant, const char *script)
 {
-	return client_call(client, "POST", path, body, strlen(body), ret);
+	victim->load = load;
+	victim->drill = drill;
+	victim->tenant = tenant;
+	victim->script = program_find("bad", script)->text;
+	victim->settle_ms = SETTLE_MS;
 }
 
-/* Somebody of the same tenant who wants all of it. The one that has most goes first. */
-static void press(struct load *load, const char *path)
+/* What its tenant uses; without tasks that is not known. */
+static double usage_of(struct victim *victim)
 {
 	struct client client;
 	struct reply reply;
+	char path[64];
+	double usage;
 
-	client_init(&client, load->port, TIMEOUT_MS);
-	post(&client, path, program_find("bad", "table.lua")->text, &reply);
+	snprintf(path, sizeof(path), "/tenants/%s", victim->tenant);
+	client_init(&client, victim->load->port, TIMEOUT_MS);
+	load_call(victim->load, &client, "GET", path, NULL, &reply);
+	usage = reply_number(&reply, "usage", 0);
 	reply_fini(&reply);
+	client_fini(&client);
+	return usage;
+}
+
+/* Begin its script, and give it time to get its memory and fall asleep. */
+static void victim_begin(struct victim *victim, bool is_narrow)
+{
+	struct load *load = victim->load;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/run/%s?lang=lua", victim->tenant);
+	client_init(&victim->client, load->port, TIMEOUT_MS);
+	victim->client.is_narrow = is_narrow;
+	load_send(load, &victim->client, path, victim->script);
+	for (int ms = 0; load->has_tasks && ms < PATIENCE_MS; ms += 10) {
+		if (usage_of(victim) >= VICTIM_SIZE)
+			break;
+		poll(NULL, 0, 10);
+	}
+	poll(NULL, 0, load->has_tasks ? victim->settle_ms : SETTLE_BLIND_MS);
+}
+
+/* Somebody of the same tenant who wants all of it. The one that has most goes first. */
+static void victim_press(struct victim *victim)
+{
+	struct load *load = victim->load;
+	struct client client;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/run/%s?lang=lua", victim->tenant);
+	client_init(&client, load->port, load->hog_timeout_ms);
+	for (int i = 0; i < NR_PRESSES; i++) {
+		struct reply reply;
+
+		load_call(load, &client, "POST", path,
+			program_find("bad", "table.lua")->text, &reply);
+		reply_fini(&reply);
+		if (!load->has_tasks || usage_of(victim) < VICTIM_SIZE)
+			break;
+	}
 	client_fini(&client);
 }
 
-/* Whether it was killed while it was blocked, as is meant. A slow machine may press too
- * early, or so late that the sleeper has its lock and is through. */
-static bool judge(struct load *load, const struct reply *reply, const char *what,
-	uint64_t *nr_blocked)
+/* Whether it was killed as is meant, while it slept. On a busy machine somebody may press
+ * too early. */
+static bool is_as_meant(const struct victim *victim, const struct reply *reply)
 {
+	struct load *load = victim->load;
 	size_t tail = reply->size > 600 ? reply->size - 600 : 0;
 	bool is_killed = reply_says(reply, "reason", "oom");
 
 	if (is_killed && reply_says(reply, "victim_state", "blocked")) {
-		__atomic_fetch_add(nr_blocked, 1, __ATOMIC_RELAXED);
+		COUNT(load, nr_drilled[victim->drill]);
 		return true;
 	}
-	if (is_killed || (reply->body && !strcmp(reply->body, "awake\n"))) {
+	if (is_killed) {
 		COUNT(load, nr_early_drills);
-	} else {
-		COUNT(load, nr_odd_drills);
-		load_harm(
-			load, what, reply->status, reply->body ? reply->body + tail : "");
+		return false;
 	}
+	COUNT(load, nr_odd_drills);
+	load_harm(load, victim->tenant, reply->status,
+		reply->body ? reply->body + tail : "");
 	return false;
 }
 
-static int longer(int settle_ms)
+/* What became of it. Without tasks a writer may go on for ever: hang up. */
+static void victim_end(struct victim *victim)
 {
-	return 2 * settle_ms < SETTLE_MAX_MS ? 2 * settle_ms : SETTLE_MAX_MS;
-}
+	struct load *load = victim->load;
+	struct reply reply = {0};
 
-/* Until @tenant uses as much as a victim has, then a moment longer. */
-static void wait_for_victim(struct load *load, const char *tenant, int settle_ms)
-{
-	struct client client;
-	char path[64];
-	double usage = 0;
-
-	snprintf(path, sizeof(path), "/tenants/%s", tenant);
-	client_init(&client, load->port, TIMEOUT_MS);
-	for (int i = 0; i < PATIENCE_MS / 10 && usage < VICTIM_SIZE; i++) {
-		struct reply reply;
-
-		client_call(&client, "GET", path, NULL, 0, &reply);
-		usage = reply_number(&reply, "usage", 0);
-		reply_fini(&reply);
-		poll(NULL, 0, 10);
-	}
-	client_fini(&client);
-	poll(NULL, 0, settle_ms);
+	if (load->has_tasks || !victim->client.is_narrow)
+		load_receive(load, &victim->client, &reply);
+	if (!is_as_meant(victim, &reply) && victim->settle_ms < SETTLE_MAX_MS)
+		victim->settle_ms *= 2;
+	reply_fini(&reply);
+	client_fini(&victim->client);
+	load_pause(load, BETWEEN_MS);
 }
 
 /* A script that writes to a client that does not read, until it is killed. */
 void *writer_main(void *arg)
 {
-	static const char path[] = "/run/writer?lang=lua";
-	const char *text = program_find("bad", "writer.lua")->text;
-	struct load *load = arg;
-	int settle_ms = SETTLE_MS;
+	struct victim victim;
 
-	while (load_goes_on(load)) {
-		struct client client;
-		struct reply reply = {0};
-
-		client_init(&client, load->port, TIMEOUT_MS);
-		client.is_narrow = true;
-		client_send(&client, "POST", path, text, strlen(text));
-		client_wait(&client);
-		wait_for_victim(load, "writer", settle_ms);
-		press(load, path);
-		client_receive(&client, &reply);
-		if (!judge(load, &reply, "writer", &load->nr_writers))
-			settle_ms = longer(settle_ms);
-		reply_fini(&reply);
-		client_fini(&client);
-		load_pause(load, BETWEEN_MS);
+	victim_init(&victim, arg, DRILL_WRITER, "writer", "writer.lua");
+	while (load_goes_on(arg)) {
+		victim_begin(&victim, true);
+		victim_press(&victim);
+		victim_end(&victim);
 	}
 	return NULL;
 }
 
-/* A script that waits for the cache while somebody has its lock. */
+/* A script that waits for the cache while somebody has its lock: until the victim should
+ * be dead. */
 void *sleeper_main(void *arg)
 {
-	static const char path[] = "/run/sleeper?lang=lua";
-	const char *text = program_find("bad", "sleeper.lua")->text;
+	static const char path[] = "/drill/cache-lock?for=10s";
 	struct load *load = arg;
-	int settle_ms = SETTLE_MS;
+	struct victim victim;
+	struct client holder;
 
+	victim_init(&victim, load, DRILL_SLEEPER, "sleeper", "sleeper.lua");
+	client_init(&holder, load->port, TIMEOUT_MS);
 	while (load_goes_on(load)) {
-		struct client holder, client;
-		struct reply reply = {0};
+		struct reply reply;
 
-		client_init(&holder, load->port, TIMEOUT_MS);
-		client_init(&client, load->port, TIMEOUT_MS);
-		post(&holder, "/drill/cache-lock?for=10s", "", &reply);
+		load_call(load, &holder, "POST", path, NULL, &reply);
 		reply_fini(&reply);
-		client_send(&client, "POST", path, text, strlen(text));
-		wait_for_victim(load, "sleeper", settle_ms);
-		press(load, path);
-		client_call(&holder, "DELETE", "/drill/cache-lock", NULL, 0, &reply);
+		victim_begin(&victim, false);
+		victim_press(&victim);
+		load_call(load, &holder, "DELETE", path, NULL, &reply);
 		reply_fini(&reply);
-		client_receive(&client, &reply);
-		if (!judge(load, &reply, "sleeper", &load->nr_sleepers))
-			settle_ms = longer(settle_ms);
-		reply_fini(&reply);
-		client_fini(&client);
-		client_fini(&holder);
-		load_pause(load, 2 * BETWEEN_MS);
+		victim_end(&victim);
 	}
+	client_fini(&holder);
 	return NULL;
 }
 
@@ -170,7 +199,7 @@ static void session_tenants_make(struct load *load, struct client *client)
 
 		snprintf(path, sizeof(path), "/tenants/idle-%u?deadline=20s&max=%uK", i,
 			SESSION_SHARE_KIB * load->nr_sessions);
-		client_call(client, "PUT", path, "", 0, &reply);
+		load_call(load, client, "PUT", path, NULL, &reply);
 		reply_fini(&reply);
 	}
 }
@@ -184,12 +213,14 @@ static bool session_make(struct load *load, struct client *client, unsigned numb
 
 	session_path(path, number);
 	snprintf(body, sizeof(body), session_begin, number);
-	post(client, path, body, &reply);
+	load_call(load, client, "POST", path, body, &reply);
 	is_made = reply.status == 200 && reply.body &&
 		  strtoul(reply.body, NULL, 10) == number;
 	is_killed = reply_says(&reply, "reason", "oom");
 	if (is_made) {
 		COUNT(load, nr_made);
+	} else if (reply.status == 501) {
+		load->has_none = true;
 	} else if (!is_killed) {
 		COUNT(load, nr_odd_sessions);
 		load_harm(load, "new session", reply.status, reply.body);
@@ -201,10 +232,12 @@ static bool session_make(struct load *load, struct client *client, unsigned numb
 static void sessions_make(struct load *load, struct client *client, bool *ret_made)
 {
 	session_tenants_make(load, client);
-	for (unsigned i = 0; i < load->nr_sessions && load_goes_on(load); i++) {
+	for (unsigned i = 0; i < load->nr_sessions && !load->has_none; i++) {
+		if (!load_goes_on(load))
+			return;
 		while (!session_make(load, client, i) && load_goes_on(load))
 			;
-		ret_made[i] = true;
+		ret_made[i] = !load->has_none;
 	}
 }
 
@@ -221,7 +254,7 @@ static bool sessions_visit(struct load *load, struct client *client, const bool 
 		if (!made[i])
 			continue;
 		session_path(path, i);
-		post(client, path, session_again, &reply);
+		load_call(load, client, "POST", path, session_again, &reply);
 		if (reply.status == 200 && reply.body &&
 			strtoul(reply.body, NULL, 10) == i + 60000) {
 			COUNT(load, nr_kept);

@@ -28,7 +28,7 @@ struct worker {
 };
 
 static const char *const hogs[] = {"table.lua", "string.lua", "closures.lua", "retry.lua",
-	"array.js", "string.js", "closures.js", "retry.js", "loop.js"};
+	"array.js", "string.js", "closures.js", "retry.js", "loop.js", "cache.lua"};
 
 #define NR_HOGS (sizeof(hogs) / sizeof(hogs[0]))
 
@@ -50,6 +50,35 @@ void load_harm(struct load *load, const char *what, int status, const char *body
 		snprintf(load->first_harm, sizeof(load->first_harm),
 			"%s: status %d: %.200s", what, status, body ? body : "");
 	pthread_mutex_unlock(&load->lock);
+}
+
+bool load_send(
+	struct load *load, struct client *client, const char *path, const char *body)
+{
+	COUNT(load, nr_requests);
+	return client_send(client, "POST", path, body, strlen(body));
+}
+
+bool load_receive(struct load *load, struct client *client, struct reply *ret)
+{
+	bool is_answered = client_receive(client, ret);
+
+	if (is_answered)
+		COUNT(load, nr_answers);
+	return is_answered;
+}
+
+bool load_call(struct load *load, struct client *client, const char *method,
+	const char *path, const char *body, struct reply *ret)
+{
+	bool is_answered;
+
+	COUNT(load, nr_requests);
+	is_answered =
+		client_call(client, method, path, body, body ? strlen(body) : 0, ret);
+	if (is_answered)
+		COUNT(load, nr_answers);
+	return is_answered;
 }
 
 static void latencies_add(struct latencies *latencies, uint64_t ns)
@@ -87,7 +116,7 @@ static void run_good(struct load *load, struct client *client, const char *tenan
 	char path[96];
 
 	snprintf(path, sizeof(path), "/run/%s?lang=%s", tenant, program_lang(program));
-	client_call(client, "POST", path, program->text, strlen(program->text), &reply);
+	load_call(load, client, "POST", path, program->text, &reply);
 	latencies_add(latencies, now_ns() - start);
 	if (reply.status == 200 && reply.is_whole &&
 		!strcmp(reply.body, program->expected)) {
@@ -169,8 +198,7 @@ static void *hog_main(void *arg)
 	while (load_goes_on(worker->load)) {
 		struct reply reply;
 
-		client_call(&client, "POST", path, program->text, strlen(program->text),
-			&reply);
+		load_call(worker->load, &client, "POST", path, program->text, &reply);
 		/* Who gives up also hangs up. */
 		if (!reply.status)
 			client_fini(&client);
@@ -220,7 +248,7 @@ static void give_time(struct load *load)
 
 		snprintf(path, sizeof(path), "/tenants/%s?deadline=" PATIENT_DEADLINE,
 			patient[i]);
-		client_call(&client, "PUT", path, NULL, 0, &reply);
+		load_call(load, &client, "PUT", path, NULL, &reply);
 		if (reply.status != 200) {
 			COUNT(load, nr_failed);
 			load_harm(load, path, reply.status, reply.body);
@@ -233,25 +261,30 @@ static void give_time(struct load *load)
 /* Whether each kind of victim was there, which takes longer on a busy machine. */
 static bool has_shown_all(struct load *load)
 {
-	return !load->has_drills || (READ(load, nr_writers) && READ(load, nr_sleepers) &&
-					    READ(load, has_visited));
+	bool has_all = READ(load, has_visited);
+
+	if (!load->has_hogs || !load->has_tasks)
+		return true;
+	for (int i = 0; i < NR_DRILLS; i++)
+		has_all = has_all && READ(load, nr_drilled[i]);
+	return has_all;
 }
 
 void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *arg)
 {
 	struct crew crew = {.load = load};
-	uint64_t end, last;
+	uint64_t start, end, last;
 
 	give_time(load);
-	end = now_ns() + (uint64_t)(seconds * 1e9);
+	start = now_ns();
+	end = start + (uint64_t)(seconds * 1e9);
 	last = end + (uint64_t)(load->patience * 1e9);
 	for (unsigned i = 0; i < NR_GOOD; i++)
 		hire(&crew, good_main, i, NULL);
 	hire(&crew, probe_main, 0, NULL);
 	for (unsigned i = 0; load->has_hogs && i < NR_HOGS; i++)
 		hire(&crew, hog_main, i, hogs[i]);
-	if (load->has_drills) {
-		hire(&crew, hog_main, NR_HOGS, "cache.lua");
+	if (load->has_hogs) {
 		hire_alone(&crew, writer_main);
 		hire_alone(&crew, sleeper_main);
 		hire_alone(&crew, sessions_main);
@@ -260,6 +293,7 @@ void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *
 		tick(arg);
 		poll(NULL, 0, 100);
 	}
+	load->seconds = (double)(now_ns() - start) / 1e9;
 	__atomic_store_n(&load->is_ending, true, __ATOMIC_RELAXED);
 	for (unsigned i = 0; i < crew.nr; i++)
 		pthread_join(crew.threads[i], NULL);

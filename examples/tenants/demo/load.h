@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client.h"
 #include "scripts.h"
 #include "text.h"
 
@@ -24,28 +25,39 @@ struct latencies {
 	uint64_t ns[NR_LATENCIES];
 };
 
+/* Victims that are set up, each killed while it sleeps. */
+enum drill {
+	DRILL_WRITER,  /* in the write to a client that does not read */
+	DRILL_SLEEPER, /* in the wait for the lock of the cache */
+	NR_DRILLS,
+};
+
 /* Counters are atomic. */
 struct load {
 	/* immutable after init */
 	unsigned port;
-	bool has_hogs;   /* hostile scripts that only take memory */
-	bool has_drills; /* those that need tasks: writers, sleepers, sessions, the cache
-			  */
+	bool has_hogs;  /* hostile clients */
+	bool has_tasks; /* the server has: victims can be killed, and sessions are kept */
 	unsigned nr_sessions;
 	double patience;    /* seconds beyond the end until victims were there */
-	int hog_timeout_ms; /* how long their clients wait for an answer */
+	int hog_timeout_ms; /* how long hostile clients wait for an answer */
 
 	bool is_ending; /* atomic */
 
+	/* all requests and answers, those of no row below included */
+	uint64_t nr_requests, nr_answers;
 	/* what became of good requests */
 	uint64_t nr_right, nr_wrong, nr_failed;
 	/* and of hostile ones */
 	uint64_t nr_hostile, nr_killed, nr_deadline, nr_refused, nr_ended, nr_silent;
-	/* drills: killed while blocked, badly timed, and not killed */
-	uint64_t nr_writers, nr_sleepers, nr_early_drills, nr_odd_drills;
+	/* drills: killed while asleep, killed before that, and not killed */
+	uint64_t nr_drilled[NR_DRILLS], nr_early_drills, nr_odd_drills;
 	/* sessions: made, found as they were, killed while idle, neither */
 	uint64_t nr_made, nr_kept, nr_lost, nr_odd_sessions;
 	bool has_visited; /* all of them were made and visited */
+	bool has_none;    /* sessions_main()'s: the server has no sessions: 501 */
+
+	double seconds; /* until it was told to end */
 
 	struct latencies programs, probes;
 
@@ -61,6 +73,13 @@ void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *
 
 /* The @quantile of the times, in ns; 0 when there is none. */
 uint64_t latencies_quantile(struct latencies *latencies, double quantile);
+
+/* client_call() and its halves, counted. */
+bool load_call(struct load *load, struct client *client, const char *method,
+	const char *path, const char *body, struct reply *ret);
+bool load_send(
+	struct load *load, struct client *client, const char *path, const char *body);
+bool load_receive(struct load *load, struct client *client, struct reply *ret);
 
 /* For the clients of one kind, each a thread of its own. */
 bool load_goes_on(struct load *load);

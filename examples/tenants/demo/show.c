@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of the demonstration. */
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "phase.h"
+#include "text.h"
+
+#define VALUE_SIZE 24
+
+typedef void value_fn(char value[VALUE_SIZE], struct phase *phase, size_t offset);
+
+/* A row: what @fn makes of each phase. */
+static void row(const char *name, value_fn *fn, size_t offset)
+{
+	char value[VALUE_SIZE];
+
+	printf("  %-38s", name);
+	for (int i = 0; i < NR_PHASES; i++) {
+		fn(value, &phases[i], offset);
+		printf(" %14s", value);
+	}
+	printf("\n");
+}
+
+static uint64_t *counter_at(struct phase *phase, size_t offset)
+{
+	return (uint64_t *)((char *)phase + offset);
+}
+
+static void show_count(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	snprintf(value, VALUE_SIZE, "%" PRIu64, *counter_at(phase, offset));
+}
+
+static void show_rate(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	snprintf(value, VALUE_SIZE, "%.1f/s",
+		(double)*counter_at(phase, offset) / phase->load.seconds);
+}
+
+static void show_size(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	text_size(value, *counter_at(phase, offset));
+}
+
+static void show_seconds(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	snprintf(value, VALUE_SIZE, "%.1f", phase->load.seconds);
+}
+
+static void show_made(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	if (phase->load.has_none)
+		strcpy(value, "501");
+	else
+		show_count(value, phase, offset);
+}
+
+static void show_end(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	strcpy(value, phase->server.was_killed         ? "killed"
+		      : phase->server.exit_status == 0 ? "well"
+						       : "with an error");
+}
+
+static void show_time(
+	char value[VALUE_SIZE], struct phase *phase, size_t offset, double quantile)
+{
+	text_time(value, latencies_quantile(
+				 (struct latencies *)((char *)phase + offset), quantile));
+}
+
+static void show_p50(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	show_time(value, phase, offset, 0.5);
+}
+
+static void show_p99(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	show_time(value, phase, offset, 0.99);
+}
+
+static void show_worst(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	show_time(value, phase, offset, 1);
+}
+
+#define AT(field) offsetof(struct phase, field)
+
+static void show_requests(void)
+{
+	row("seconds", show_seconds, 0);
+	row("good requests answered right", show_count, AT(load.nr_right));
+	row("  a second", show_rate, AT(load.nr_right));
+	row("  answered wrong", show_count, AT(load.nr_wrong));
+	row("  not answered", show_count, AT(load.nr_failed));
+	row("good programs, p50", show_p50, AT(load.programs));
+	row("  p99", show_p99, AT(load.programs));
+	row("neighbour with little to do, p50", show_p50, AT(load.probes));
+	row("  p99", show_p99, AT(load.probes));
+	row("  worst", show_worst, AT(load.probes));
+	row("hostile requests", show_count, AT(load.nr_hostile));
+	row("  a second", show_rate, AT(load.nr_hostile));
+	row("  killed for memory", show_count, AT(load.nr_killed));
+	row("  killed at the deadline", show_count, AT(load.nr_deadline));
+	row("  ended with an error", show_count, AT(load.nr_refused));
+	row("  ended by themselves", show_count, AT(load.nr_ended));
+	row("  no answer in 4 s", show_count, AT(load.nr_silent));
+}
+
+static void show_drills(void)
+{
+	row("killed writing to who does not read", show_count,
+		AT(load.nr_drilled[DRILL_WRITER]));
+	row("killed waiting for the cache's lock", show_count,
+		AT(load.nr_drilled[DRILL_SLEEPER]));
+	row("  killed before they slept", show_count, AT(load.nr_early_drills));
+	row("  not killed, memory kept", show_count, AT(load.nr_odd_drills));
+	row("idle sessions made", show_made, AT(load.nr_made));
+	row("  found as they were", show_count, AT(load.nr_kept));
+	row("  killed while idle", show_count, AT(load.nr_lost));
+	row("  neither", show_count, AT(load.nr_odd_sessions));
+}
+
+static void show_server(void)
+{
+	row("memory of all processes, peak Pss", show_size, AT(server.peak_pss));
+	row("  of the largest, peak RSS", show_size, AT(server.peak_rss));
+	row("  processes at a time", show_count, AT(server.nr_processes));
+	row("the server ended", show_end, 0);
+}
+
+/* The value of a line of the metrics that begins with @name; 0 when there is none. */
+static double metric(const struct reply *metrics, const char *name)
+{
+	const char *at = metrics->body ? strstr(metrics->body, name) : NULL;
+
+	return at ? strtod(at + strlen(name), NULL) : 0;
+}
+
+static void show_kills(void)
+{
+	static const char *const states[] = {
+		"running", "in_call", "in_pagefault", "holding", "blocked", "idle"};
+	const struct reply *metrics = &phases[PHASE_TASK].metrics;
+
+	printf("\nKills of the tasks above, by what the victim was doing:\n");
+	printf("  %-14s %8s %14s %14s %14s %14s\n", "", "kills", "bytes back p50", "p99",
+		"unwound p50", "p99");
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		static const char *const names[] = {
+			"kill_to_bytes_back", "kill_to_unwound"};
+		static const char *const quantiles[] = {"0.5", "0.99"};
+		char times[4][16], name[96];
+		double nr = 0;
+
+		for (int k = 0; k < 2; k++) {
+			snprintf(name, sizeof(name),
+				"tenants_kills_total{reason=\"%s\",state=\"%s\"} ",
+				k ? "deadline" : "oom", states[i]);
+			nr += metric(metrics, name);
+		}
+		if (nr == 0)
+			continue;
+		for (int k = 0; k < 4; k++) {
+			double s;
+
+			snprintf(name, sizeof(name),
+				"tenants_%s_seconds{state=\"%s\",quantile=\"%s\"} ",
+				names[k / 2], states[i], quantiles[k % 2]);
+			s = metric(metrics, name);
+			if (s > 0)
+				text_time(times[k], (uint64_t)(s * 1e9));
+			else
+				strcpy(times[k], "-");
+		}
+		printf("  %-14s %8.0f %14s %14s %14s %14s\n", states[i], nr, times[0],
+			times[1], times[2], times[3]);
+	}
+}
+
+void show_results(void)
+{
+	printf("\n  %-38s %14s %14s %14s %14s\n", "The same load, zone of 256M", "tasks",
+		"tasks", "alloc. limits", "processes");
+	printf("  %-38s %14s %14s %14s %14s\n", "", "no hogs", "hogs", "hogs", "hogs");
+	show_requests();
+	show_drills();
+	show_server();
+	printf("  (501: only tasks can keep sessions. A process has no cache to wait for "
+	       "either.)\n");
+	show_kills();
+	printf("\n");
+}
