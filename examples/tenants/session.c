@@ -24,7 +24,7 @@ static struct {
 	/* protected by .lock */
 	struct session *buckets[NR_BUCKETS];
 	struct session *unused;
-	uint64_t nr, nr_max;
+	uint64_t nr, nr_max; /* in the table */
 } sessions = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* on_kill: whoever is inside may wait in a system call. */
@@ -111,12 +111,23 @@ static struct bh_task *put_locked(struct session *session)
 
 	if (--session->refs)
 		return NULL;
-	__atomic_fetch_sub(&session->tenant->nr_sessions, 1, __ATOMIC_RELAXED);
 	session->task = NULL;
-	sessions.nr--;
 	session->next = sessions.unused;
 	sessions.unused = session;
 	return task;
+}
+
+/* Take it out of the table: from here on it does not count, although the request that was
+ * inside last may not yet have let go of it. As put_locked(). */
+static struct bh_task *remove_locked(struct session **at)
+{
+	struct session *session = *at;
+
+	*at = session->next;
+	session->next = NULL;
+	sessions.nr--;
+	__atomic_fetch_sub(&session->tenant->nr_sessions, 1, __ATOMIC_RELAXED);
+	return put_locked(session);
 }
 
 void session_put(struct session *session)
@@ -139,11 +150,8 @@ bool session_remove(struct tenant *tenant, const char *id, const struct session 
 	pthread_mutex_lock(&sessions.lock);
 	at = find_locked(tenant, id);
 	session = !only || *at == only ? *at : NULL;
-	if (session) {
-		*at = session->next;
-		session->next = NULL;
-		task = put_locked(session);
-	}
+	if (session)
+		task = remove_locked(at);
 	pthread_mutex_unlock(&sessions.lock);
 	bh_task_put(task);
 	return session != NULL;
@@ -158,12 +166,8 @@ void sessions_init(uint64_t nr_max)
 void sessions_fini(void)
 {
 	for (size_t i = 0; i < NR_BUCKETS; i++) {
-		while (sessions.buckets[i]) {
-			struct session *session = sessions.buckets[i];
-
-			sessions.buckets[i] = session->next;
-			bh_task_put(put_locked(session));
-		}
+		while (sessions.buckets[i])
+			bh_task_put(remove_locked(&sessions.buckets[i]));
 	}
 }
 
