@@ -275,6 +275,8 @@ START_TEST(who_waits_for_the_cache_can_be_killed)
 	cache_unlock();
 	ck_assert_int_eq(reply.status, 507);
 	ck_assert(reply_says(&reply, "reason", "oom"));
+	if (reply_says(&reply, "victim_state", "blocked"))
+		ck_assert(reply_says(&reply, "blocked_in", "lock"));
 	reply_fini(&reply);
 	expect("POST", "/run/sleeper?lang=lua",
 		"print(cache_set('key', 'value'), cache_get('key'))", 200, "true\tvalue");
@@ -302,6 +304,8 @@ START_TEST(who_writes_to_a_client_that_does_not_read_can_be_killed)
 	ck_assert_int_eq(reply.status, 200);
 	ck_assert(!reply.is_whole);
 	ck_assert(reply_says(&reply, "reason", "oom"));
+	if (reply_says(&reply, "victim_state", "blocked"))
+		ck_assert(reply_says(&reply, "blocked_in", "client"));
 	reply_fini(&reply);
 	client_fini(&victim);
 	stop();

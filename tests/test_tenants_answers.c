@@ -75,8 +75,107 @@ START_TEST(a_process_for_a_request_has_as_much_memory_as_its_tenant_may)
 }
 END_TEST
 
+#define NR_FAMILIES 64
+
+/* What was seen of the metrics so far: families in the order of their heads. */
+struct families {
+	size_t nr;
+	char names[NR_FAMILIES][64], types[NR_FAMILIES][16];
+};
+
+static void read_head(struct families *families, const char *line, const char *next)
+{
+	size_t nr = families->nr;
+	char name[64];
+
+	ck_assert_int_eq(sscanf(line, "# HELP %63s %*c", name), 1);
+	for (size_t i = 0; i < nr; i++)
+		ck_assert_msg(strcmp(families->names[i], name) != 0, "%s twice", name);
+	ck_assert_uint_lt(nr, NR_FAMILIES);
+	ck_assert_ptr_nonnull(next);
+	ck_assert_msg(sscanf(next, "# TYPE %63s %15s", families->names[nr],
+			      families->types[nr]) == 2,
+		"%s", next);
+	ck_assert_str_eq(families->names[nr], name);
+	families->nr++;
+}
+
+/* A sample is one of the family whose head was last; a summary also has two others. */
+static void read_sample(const struct families *families, const char *line)
+{
+	const char *name, *rest;
+	bool is_summary;
+
+	ck_assert_msg(families->nr > 0, "no head: %s", line);
+	name = families->names[families->nr - 1];
+	is_summary = !strcmp(families->types[families->nr - 1], "summary");
+	ck_assert_msg(!strncmp(line, name, strlen(name)), "not of %s: %s", name, line);
+	rest = line + strlen(name);
+	if (is_summary && (!strncmp(rest, "_sum", 4) || !strncmp(rest, "_count", 6)))
+		rest = strpbrk(rest, "{ ");
+	ck_assert_msg(rest && (*rest == '{' || *rest == ' '), "%s", line);
+	rest = strrchr(rest, ' ');
+	ck_assert_msg(
+		rest && strspn(rest + 1, "0123456789.") == strlen(rest + 1), "%s", line);
+}
+
+static void ask_metrics(struct families *families)
+{
+	struct reply reply = call("GET", "/metrics", NULL);
+	char *rest = reply.body, *line = strsep(&rest, "\n");
+
+	memset(families, 0, sizeof(*families));
+	while (line && *line) {
+		char *next = strsep(&rest, "\n");
+
+		if (!strncmp(line, "# HELP", 6)) {
+			read_head(families, line, next);
+			next = strsep(&rest, "\n");
+		} else {
+			read_sample(families, line);
+		}
+		line = next;
+	}
+	reply_fini(&reply);
+}
+
+START_TEST(metrics_stand_in_families_with_one_head_each)
+{
+	struct families families;
+
+	start();
+	expect("POST", "/run/mallory?lang=lua", hog, 507, "oom");
+	expect("PUT", "/tenants/loop?deadline=50ms", NULL, 200, "50");
+	expect("POST", "/run/loop?lang=lua", "while true do end", 504, "deadline");
+	ask_metrics(&families);
+	ck_assert_uint_gt(families.nr, 10);
+	stop();
+}
+END_TEST
+
+START_TEST(a_summary_has_its_sum_and_count_for_each_kind_of_kill)
+{
+	start();
+	expect("POST", "/run/mallory?lang=lua", hog, 507, "oom");
+	expect("PUT", "/tenants/loop?deadline=50ms", NULL, 200, "50");
+	expect("POST", "/run/loop?lang=lua", "while true do end", 504, "deadline");
+	expect("GET", "/metrics", NULL, 200,
+		"tenants_kill_to_unwound_seconds_count{reason=\"oom\",");
+	expect("GET", "/metrics", NULL, 200,
+		"tenants_kill_to_unwound_seconds_sum{reason=\"oom\",");
+	expect("GET", "/metrics", NULL, 200,
+		"tenants_kill_to_unwound_seconds_count{reason=\"deadline\","
+		"state=\"running\"} 1\n");
+	expect("GET", "/metrics", NULL, 200,
+		"tenants_kills_total{reason=\"deadline\",state=\"running\"} 1\n");
+	stop();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+	tcase_add_test(tcase, metrics_stand_in_families_with_one_head_each);
+	tcase_add_test(tcase, a_summary_has_its_sum_and_count_for_each_kind_of_kill);
 	tcase_add_test(
 		tcase, a_process_for_a_request_has_as_much_memory_as_its_tenant_may);
 	tcase_add_test(

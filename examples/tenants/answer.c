@@ -62,16 +62,22 @@ static void add_message(struct text *text, const struct request *request)
 	}
 }
 
-static void add_report(struct text *text, const struct bh_report *report)
+static void add_report(struct text *text, const struct request *request)
 {
-	text_add(text,
-		",\"reason\":\"%s\",\"victim_state\":\"%s\",\"bytes\":%" PRIu64
-		",\"reaped\":%" PRIu64 ",\"kill_to_first_byte_ns\":%" PRIu64
-		",\"kill_to_bytes_ns\":%" PRIu64 ",\"kill_to_unwound_ns\":%" PRIu64,
+	const struct bh_report *report = &request->report;
+
+	text_add(text, ",\"reason\":\"%s\",\"victim_state\":\"%s\"",
 		kill_reason_names[report->reason],
-		victim_state_names[report->victim_state], report->bytes, report->reaped,
-		report->kill_to_first_byte_ns, report->kill_to_bytes_ns,
-		report->kill_to_unwound_ns);
+		victim_state_names[report->victim_state]);
+	if (report->victim_state == BH_VICTIM_BLOCKED && request->wait)
+		text_add(text, ",\"blocked_in\":\"%s\"",
+			request->wait == WAIT_LOCK ? "lock" : "client");
+	text_add(text,
+		",\"bytes\":%" PRIu64 ",\"reaped\":%" PRIu64
+		",\"kill_to_first_byte_ns\":%" PRIu64 ",\"kill_to_bytes_ns\":%" PRIu64
+		",\"kill_to_unwound_ns\":%" PRIu64,
+		report->bytes, report->reaped, report->kill_to_first_byte_ns,
+		report->kill_to_bytes_ns, report->kill_to_unwound_ns);
 	if (report->reason == BH_KILLED_OOM) {
 		text_add(text, ",\"over\":");
 		text_add_json(
@@ -111,7 +117,7 @@ void answer_write(struct text *text, const struct request *request)
 		errors[request->outcome], request->tenant->name);
 	text_add_json(text, message.data ? message.data : "", message.size);
 	if (request->report.reason)
-		add_report(text, &request->report);
+		add_report(text, request);
 	text_add(text, "}\n");
 	text_fini(&message);
 }

@@ -12,6 +12,7 @@
 #include <bulkhead.h>
 
 #include "cache.h"
+#include "script.h"
 
 #define NR_BUCKETS 4096u
 
@@ -109,8 +110,11 @@ static void repair_locked(void)
 /* False when the task was killed while it waited and could not be unwound. */
 static bool lock(void)
 {
-	int r = bh_mutex_lock(&cache.lock);
+	int r;
 
+	script_sleeps(WAIT_LOCK);
+	r = bh_mutex_lock(&cache.lock);
+	script_sleeps(WAIT_NONE);
 	if (r == -EOWNERDEAD)
 		repair_locked();
 	return r == 0 || r == -EOWNERDEAD;

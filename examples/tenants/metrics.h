@@ -14,8 +14,8 @@ extern const char *const kill_reason_names[BH_KILLED_STACK + 1];
 /* A script has ended. */
 void metrics_outcome(enum outcome outcome, uint64_t ns);
 
-/* A task was killed. */
-void metrics_kill(const struct bh_report *report);
+/* A task was killed, and while it was in @wait if it was blocked. */
+void metrics_kill(const struct bh_report *report, enum script_wait wait);
 
 /* Requests that were answered without a script. */
 void metrics_answer(unsigned status);

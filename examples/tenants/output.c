@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "script.h"
 
 static int output_grow(struct output *output, size_t wanted)
 {
@@ -124,10 +125,12 @@ static void wait_for_room(struct stream *stream)
 	int fd = stream->wake_fd;
 	uint64_t count;
 
+	script_sleeps(WAIT_CLIENT);
 	bh_block_enter();
 	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
 	bh_block_leave();
+	script_sleeps(WAIT_NONE);
 }
 
 int stream_write(struct stream *stream, const char *bytes, size_t size)

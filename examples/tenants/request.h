@@ -60,6 +60,7 @@ struct request {
 	struct output output;
 	enum outcome outcome;
 	struct bh_report report;
+	enum script_wait wait;
 	char error[600];
 
 	pthread_mutex_t lock;

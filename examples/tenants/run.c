@@ -51,7 +51,7 @@ static void count(struct request *request, uint64_t ns)
 	metrics_outcome(request->outcome, ns);
 	tenant_count(request->tenant, counts[request->outcome]);
 	if (request->report.reason)
-		metrics_kill(&request->report);
+		metrics_kill(&request->report, request->wait);
 }
 
 /* A hold section, for those that run in a task: the stream is shared memory that the
@@ -102,6 +102,7 @@ static void run_one(struct request *request, int wake_fd)
 		run_in_process(&run);
 		break;
 	}
+	request->wait = run.script.wait;
 	memcpy(request->error, run.script.error, sizeof(request->error));
 	count(request, now_ns() - start);
 	tenant_end(tenant);

@@ -43,6 +43,12 @@ void budget_free(struct budget *budget, void *ptr)
 	free(ptr);
 }
 
+void script_sleeps(enum script_wait wait)
+{
+	if (script_current)
+		script_current->wait = wait;
+}
+
 const char *script_print(const char *bytes, size_t size)
 {
 	switch (output_add(script_current->output, bytes, size)) {

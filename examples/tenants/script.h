@@ -33,6 +33,13 @@ enum script_result {
 	SCRIPT_NO_MEMORY, /* an allocation failed and the script did not cope */
 };
 
+/* What a script may sleep in. */
+enum script_wait {
+	WAIT_NONE,
+	WAIT_LOCK,   /* that of the cache */
+	WAIT_CLIENT, /* read(2), until its client reads */
+};
+
 /* One run of a script. Not in private memory. */
 struct script {
 	const char *source;
@@ -42,6 +49,7 @@ struct script {
 	const char *(*open_stream)(struct script *script);
 	struct stream *stream;
 	void *owner;
+	enum script_wait wait; /* of one that was killed while it slept: in what */
 	char error[600];
 };
 
@@ -64,6 +72,10 @@ void script_close(enum lang lang, void *interpreter);
 /* The budget's allocator. */
 void *budget_realloc(struct budget *budget, void *ptr, size_t size);
 void budget_free(struct budget *budget, void *ptr);
+
+/* Around what the script of this thread sleeps in. One that is killed there does not come
+ * to the second call. */
+void script_sleeps(enum script_wait wait);
 
 /* What print() and emit() do; NULL, or the message of an error. */
 const char *script_print(const char *bytes, size_t size);
