@@ -53,6 +53,53 @@ static void show_seconds(char value[VALUE_SIZE], struct phase *phase, size_t off
 	snprintf(value, VALUE_SIZE, "%.1f", phase->load.seconds);
 }
 
+/* The sum of all rows of the metric in phase->metrics whose name begins with @prefix;
+ * what the server says, and not what clients saw. */
+static double metric_sum(const struct phase *phase, const char *prefix)
+{
+	const char *at = phase->metrics.body;
+	double sum = 0;
+
+	while (at && (at = strstr(at, prefix))) {
+		at = strpbrk(at + strlen(prefix), " \n");
+		if (at && *at == ' ')
+			sum += strtod(at, NULL);
+	}
+	return sum;
+}
+
+static void show_kill_sum(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	snprintf(value, VALUE_SIZE, "%.0f", metric_sum(phase, "\ntenants_kills_total{"));
+}
+
+static void show_cache(char value[VALUE_SIZE], struct phase *phase, const char *event)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "\ntenants_cache_events_total{event=\"%s\"}", event);
+	snprintf(value, VALUE_SIZE, "%.0f", metric_sum(phase, name));
+}
+
+static void show_stored(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	show_cache(value, phase, "store");
+}
+
+static void show_shrunk(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	show_cache(value, phase, "shrunk");
+}
+
+static void show_refused(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	show_cache(value, phase, "refused");
+}
+
 static void show_made(char value[VALUE_SIZE], struct phase *phase, size_t offset)
 {
 	if (phase->load.has_none)
@@ -96,6 +143,9 @@ static void show_worst(char value[VALUE_SIZE], struct phase *phase, size_t offse
 static void show_requests(void)
 {
 	row("seconds", show_seconds, 0);
+	row("all requests", show_count, AT(load.nr_requests));
+	row("  answered", show_count, AT(load.nr_answers));
+	row("  killed, as the server counts", show_kill_sum, 0);
 	row("good requests answered right", show_count, AT(load.nr_right));
 	row("  a second", show_rate, AT(load.nr_right));
 	row("  answered wrong", show_count, AT(load.nr_wrong));
@@ -121,7 +171,7 @@ static void show_drills(void)
 	row("killed waiting for the cache's lock", show_count,
 		AT(load.nr_drilled[DRILL_SLEEPER]));
 	row("  killed before they slept", show_count, AT(load.nr_early_drills));
-	row("  not killed, memory kept", show_count, AT(load.nr_odd_drills));
+	row("  not killed", show_count, AT(load.nr_odd_drills));
 	row("idle sessions made", show_made, AT(load.nr_made));
 	row("  found as they were", show_count, AT(load.nr_kept));
 	row("  killed while idle", show_count, AT(load.nr_lost));
@@ -130,6 +180,9 @@ static void show_drills(void)
 
 static void show_server(void)
 {
+	row("values stored in the cache", show_stored, 0);
+	row("  shrunk away again", show_shrunk, 0);
+	row("  refused", show_refused, 0);
 	row("memory of all processes, peak Pss", show_size, AT(server.peak_pss));
 	row("  of the largest, peak RSS", show_size, AT(server.peak_rss));
 	row("  processes at a time", show_count, AT(server.nr_processes));
@@ -144,45 +197,57 @@ static double metric(const struct reply *metrics, const char *name)
 	return at ? strtod(at + strlen(name), NULL) : 0;
 }
 
+/* The value of the row of @family for kills of that kind. */
+static double kill_metric(
+	const char *family, const char *reason, const char *state, const char *quantile)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "\n%s{reason=\"%s\",state=\"%s\"%s%s%s} ", family,
+		reason, state, quantile ? ",quantile=\"" : "", quantile ? quantile : "",
+		quantile ? "\"" : "");
+	return metric(&phases[PHASE_TASK].metrics, name);
+}
+
+static void show_kill_row(const char *reason, const char *state, const char *text)
+{
+	static const char *const columns[][2] = {
+		{"tenants_kill_to_bytes_back_seconds", "0.5"},
+		{"tenants_kill_to_bytes_back_seconds", "0.99"},
+		{"tenants_kill_to_unwound_seconds", "0.5"},
+		{"tenants_kill_to_unwound_seconds", "0.99"}};
+	double nr = kill_metric("tenants_kills_total", reason, state, NULL);
+	char value[16];
+
+	if (nr == 0)
+		return;
+	printf("  %-38s %8.0f", text, nr);
+	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+		double s = kill_metric(columns[i][0], reason, state, columns[i][1]);
+
+		printf(" %14s", s > 0 ? text_time(value, (uint64_t)(s * 1e9)) : "-");
+	}
+	printf("\n");
+}
+
+/* Each row counts the kills that its times are of. */
 static void show_kills(void)
 {
-	static const char *const states[] = {
-		"running", "in_call", "in_pagefault", "holding", "blocked", "idle"};
-	const struct reply *metrics = &phases[PHASE_TASK].metrics;
+	static const char *const states[][2] = {{"running", "running"},
+		{"in_call", "asking for memory"}, {"in_pagefault", "in a pagefault"},
+		{"holding", "in a hold section"},
+		{"blocked_lock", "blocked: waiting for a lock"},
+		{"blocked_client", "blocked: in read(2), client not reading"},
+		{"blocked", "blocked elsewhere"}, {"idle", "idle: a session"}};
 
-	printf("\nKills of the tasks above, by what the victim was doing:\n");
-	printf("  %-14s %8s %14s %14s %14s %14s\n", "", "kills", "bytes back p50", "p99",
-		"unwound p50", "p99");
-	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		static const char *const names[] = {
-			"kill_to_bytes_back", "kill_to_unwound"};
-		static const char *const quantiles[] = {"0.5", "0.99"};
-		char times[4][16], name[96];
-		double nr = 0;
-
-		for (int k = 0; k < 2; k++) {
-			snprintf(name, sizeof(name),
-				"tenants_kills_total{reason=\"%s\",state=\"%s\"} ",
-				k ? "deadline" : "oom", states[i]);
-			nr += metric(metrics, name);
-		}
-		if (nr == 0)
-			continue;
-		for (int k = 0; k < 4; k++) {
-			double s;
-
-			snprintf(name, sizeof(name),
-				"tenants_%s_seconds{state=\"%s\",quantile=\"%s\"} ",
-				names[k / 2], states[i], quantiles[k % 2]);
-			s = metric(metrics, name);
-			if (s > 0)
-				text_time(times[k], (uint64_t)(s * 1e9));
-			else
-				strcpy(times[k], "-");
-		}
-		printf("  %-14s %8.0f %14s %14s %14s %14s\n", states[i], nr, times[0],
-			times[1], times[2], times[3]);
-	}
+	printf("\n  %-38s %8s %14s %14s %14s %14s\n",
+		"Tasks killed for memory, by what they did", "kills", "bytes back p50",
+		"p99", "unwound p50", "p99");
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		show_kill_row("oom", states[i][0], states[i][1]);
+	printf("  Killed at their deadline\n");
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		show_kill_row("deadline", states[i][0], states[i][1]);
 }
 
 void show_results(void)
