@@ -3,9 +3,11 @@
  * The tenant server where its answers are about itself: drills, limits, metrics, and the
  * end of it.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache.h"
 #include "tenants.h"
 
 START_TEST(a_drill_holds_the_lock_of_the_cache_until_it_is_told_to_end)
@@ -172,8 +174,78 @@ START_TEST(a_summary_has_its_sum_and_count_for_each_kind_of_kill)
 }
 END_TEST
 
+static void *stop_main(void *unused)
+{
+	(void)unused;
+	ck_assert_uint_eq(server_stop(), 0);
+	return NULL;
+}
+
+#define LARGE "24000000"
+
+/* More than a connection takes before its client reads, so that an answer is begun and
+ * not yet sent when the script has ended. */
+static void start_large(void)
+{
+	set_options();
+	options.zone_size = 256 << 20;
+	options.tenant_max = 128 << 20;
+	options.output_max = 32 << 20;
+	start_server();
+}
+
+START_TEST(the_end_of_the_server_waits_for_answers_that_were_begun)
+{
+	static const char script[] = "cache_get('key') print(('x'):rep(" LARGE "))";
+	struct client other;
+	struct reply reply;
+	pthread_t thread;
+
+	start_large();
+	client_init(&other, port, TIMEOUT_MS);
+	cache_lock();
+	ck_assert(client_send(
+		&other, "POST", "/run/alice?lang=lua", script, strlen(script)));
+	wait_until_running("/tenants/alice");
+	ck_assert(!pthread_create(&thread, NULL, stop_main, NULL));
+	cache_unlock();
+	ck_assert(client_wait(&other));
+	ck_assert(client_receive(&other, &reply));
+	ck_assert_int_eq(reply.status, 200);
+	ck_assert(reply.is_whole);
+	ck_assert_uint_eq(reply.size, strtoul(LARGE, NULL, 10) + 1);
+	reply_fini(&reply);
+	pthread_join(thread, NULL);
+	client_fini(&other);
+	client_fini(&client);
+	ck_assert_int_eq(bh_audit(), 0);
+}
+END_TEST
+
+/* One that never reads is not waited for for ever. */
+START_TEST(the_end_of_the_server_leaves_who_does_not_read)
+{
+	static const char script[] = "print(('x'):rep(" LARGE "))";
+	struct client other;
+	struct reply reply;
+
+	start_large();
+	client_init(&other, port, TIMEOUT_MS);
+	ck_assert(client_send(
+		&other, "POST", "/run/alice?lang=lua", script, strlen(script)));
+	ck_assert(client_wait(&other));
+	stop();
+	client_receive(&other, &reply);
+	ck_assert(!reply.is_whole);
+	reply_fini(&reply);
+	client_fini(&other);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+	tcase_add_test(tcase, the_end_of_the_server_waits_for_answers_that_were_begun);
+	tcase_add_test(tcase, the_end_of_the_server_leaves_who_does_not_read);
 	tcase_add_test(tcase, metrics_stand_in_families_with_one_head_each);
 	tcase_add_test(tcase, a_summary_has_its_sum_and_count_for_each_kind_of_kill);
 	tcase_add_test(

@@ -7,8 +7,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "answer.h"
@@ -27,9 +29,16 @@
 #define GRACE_MS     2000u
 
 static struct {
+	/* immutable after init */
 	struct options options;
 	struct MHD_Daemon *daemon;
-} server;
+
+	pthread_mutex_t lock;
+	pthread_cond_t fewer;
+
+	/* protected by .lock */
+	uint64_t nr_open; /* requests whose answer is not yet sent */
+} server = {.lock = PTHREAD_MUTEX_INITIALIZER, .fewer = PTHREAD_COND_INITIALIZER};
 
 static enum MHD_Result queue(struct request *request, unsigned status,
 	struct MHD_Response *response, const char *type)
@@ -157,6 +166,9 @@ static enum MHD_Result begin(struct MHD_Connection *connection, const char *url,
 	*arg = request;
 	if (!request)
 		return MHD_NO;
+	pthread_mutex_lock(&server.lock);
+	server.nr_open++;
+	pthread_mutex_unlock(&server.lock);
 	route_find(request, url, method);
 	return MHD_YES;
 }
@@ -206,6 +218,25 @@ static void on_completed(void *unused, struct MHD_Connection *connection, void *
 		return;
 	request_abandon(request);
 	request_put(request);
+	pthread_mutex_lock(&server.lock);
+	server.nr_open--;
+	pthread_cond_broadcast(&server.fewer);
+	pthread_mutex_unlock(&server.lock);
+}
+
+/* Until every answer that was begun is sent, but for clients that are slow to ask or to
+ * read no longer than @ms. */
+static void wait_for_answers(unsigned ms)
+{
+	uint64_t end_ns = now_ns() + (uint64_t)ms * 1000000;
+	struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000),
+		.tv_nsec = (long)(end_ns % 1000000000)};
+
+	pthread_mutex_lock(&server.lock);
+	while (server.nr_open && pthread_cond_clockwait(&server.fewer, &server.lock,
+					 CLOCK_MONOTONIC, &end) != ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&server.lock);
 }
 
 enum MHD_Result http_submit(struct request *request)
@@ -274,7 +305,8 @@ int server_start(const struct options *options, unsigned *ret_port)
 	return start_daemon(ret_port);
 }
 
-/* No new connections; then scripts; then what was answered is written. */
+/* No new connections; then scripts; then what was answered is written: a connection that
+ * was only just resumed has written nothing yet. */
 unsigned server_stop(void)
 {
 	MHD_socket listening = MHD_quiesce_daemon(server.daemon);
@@ -284,6 +316,7 @@ unsigned server_stop(void)
 	nr_left = run_fini(GRACE_MS);
 	if (nr_left)
 		return (unsigned)nr_left;
+	wait_for_answers(GRACE_MS);
 	MHD_stop_daemon(server.daemon);
 	if (listening != MHD_INVALID_SOCKET)
 		close(listening);
