@@ -98,4 +98,19 @@ static inline void wait_until_running(const char *path)
 	}
 }
 
+/* Make the tenant of @path run out of memory until something comes for @victim. */
+static inline void press_until_answered(const char *path, struct client *victim)
+{
+	int timeout_ms = victim->timeout_ms;
+
+	victim->timeout_ms = 20;
+	do {
+		struct reply reply = call("POST", path, hog);
+
+		ck_assert_int_eq(reply.status, 507);
+		reply_fini(&reply);
+	} while (!client_wait(victim));
+	victim->timeout_ms = timeout_ms;
+}
+
 #endif

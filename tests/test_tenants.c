@@ -242,21 +242,6 @@ START_TEST(what_is_emitted_comes_before_the_script_ends)
 }
 END_TEST
 
-/* Make @tenant run out of memory until something comes for @victim. */
-static void press_until_answered(const char *path, struct client *victim)
-{
-	int timeout_ms = victim->timeout_ms;
-
-	victim->timeout_ms = 20;
-	do {
-		struct reply reply = call("POST", path, hog);
-
-		ck_assert_int_eq(reply.status, 507);
-		reply_fini(&reply);
-	} while (!client_wait(victim));
-	victim->timeout_ms = timeout_ms;
-}
-
 START_TEST(who_waits_for_the_cache_can_be_killed)
 {
 	struct client victim;

@@ -242,8 +242,50 @@ START_TEST(the_end_of_the_server_leaves_who_does_not_read)
 }
 END_TEST
 
+START_TEST(a_victim_that_holds_the_lock_of_the_cache_finishes_what_it_stores)
+{
+	static const char text[] = "%s cache_set_slowly('key', ('h'):rep(20000))";
+	struct cache_stat stat = {0};
+	struct client victim;
+	struct reply reply;
+	char script[256];
+
+	set_options();
+	options.drills = true;
+	start_server();
+	client_init(&victim, port, TIMEOUT_MS);
+	snprintf(script, sizeof(script), text, keep);
+	ck_assert(client_send(
+		&victim, "POST", "/run/holder?lang=lua", script, strlen(script)));
+	/* once there is an entry, the lock is held until the kill */
+	while (!stat.nr_entries)
+		cache_stat(&stat);
+	press_until_answered("/run/holder?lang=lua", &victim);
+	ck_assert(client_receive(&victim, &reply));
+	ck_assert_int_eq(reply.status, 507);
+	ck_assert(reply_says(&reply, "reason", "oom"));
+	ck_assert(reply_says(&reply, "victim_state", "holding"));
+	reply_fini(&reply);
+	expect("POST", "/run/other?lang=lua",
+		"print(cache_get('key') == ('h'):rep(20000))", 200, "true\n");
+	client_fini(&victim);
+	stop();
+}
+END_TEST
+
+START_TEST(a_script_can_dawdle_only_in_drills)
+{
+	start();
+	expect("POST", "/run/alice?lang=lua", "print(cache_set_slowly)", 200, "nil\n");
+	stop();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+	tcase_add_test(
+		tcase, a_victim_that_holds_the_lock_of_the_cache_finishes_what_it_stores);
+	tcase_add_test(tcase, a_script_can_dawdle_only_in_drills);
 	tcase_add_test(tcase, the_end_of_the_server_waits_for_answers_that_were_begun);
 	tcase_add_test(tcase, the_end_of_the_server_leaves_who_does_not_read);
 	tcase_add_test(tcase, metrics_stand_in_families_with_one_head_each);

@@ -34,6 +34,11 @@ ssize_t cache_get(const char *key, size_t key_size, char *value);
  */
 bool cache_set(const char *key, size_t key_size, const char *value, size_t value_size);
 
+/* For drills: the same, but until the task is killed, or five seconds, it is half done
+ * and the lock is held. */
+bool cache_set_slowly(
+	const char *key, size_t key_size, const char *value, size_t value_size);
+
 /* In a child process: it has none, since its copy is nobody else's, with a lock that
  * another thread of the parent may have had. */
 void cache_disown(void);

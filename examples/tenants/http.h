@@ -9,10 +9,10 @@
  * standard error says why, and it is a negative errno. */
 int server_start(const struct options *options, unsigned *ret_port);
 
-/* Answer what was begun, kill what takes more than two seconds, give clients as long again
- * to read what was answered, and end. Returns how many
- * scripts could not be ended, which only happens without tasks: then nothing is freed,
- * and all that can be done is to exit. */
+/* Answer what was begun, kill what takes more than two seconds, give clients as long
+ * again to read what was answered, and end. Returns how many scripts could not be ended,
+ * which only happens without tasks: then nothing is freed, and all that can be done is to
+ * exit. */
 unsigned server_stop(void);
 
 #endif

@@ -73,6 +73,17 @@ static int host_cache_set(lua_State *L)
 	return 1;
 }
 
+/* The same for drills. */
+static int host_cache_set_slowly(lua_State *L)
+{
+	size_t key_size, size;
+	const char *key = luaL_checklstring(L, 1, &key_size);
+	const char *value = luaL_checklstring(L, 2, &size);
+
+	lua_pushboolean(L, cache_set_slowly(key, key_size, value, size));
+	return 1;
+}
+
 /* load() as it is, but for text only. */
 static int host_load(lua_State *L)
 {
@@ -104,6 +115,8 @@ static int open_libraries(lua_State *L)
 	}
 	for (const luaL_Reg *function = functions; function->func; function++)
 		lua_register(L, function->name, function->func);
+	if (script_current->has_drills)
+		lua_register(L, "cache_set_slowly", host_cache_set_slowly);
 	for (const char *const *name = unwanted; *name; name++) {
 		lua_pushnil(L);
 		lua_setglobal(L, *name);

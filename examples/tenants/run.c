@@ -91,6 +91,7 @@ static void run_one(struct request *request, int wake_fd)
 	run.script.size = request->body.size;
 	run.script.output = &request->output;
 	run.script.owner = &run;
+	run.script.has_drills = pool.options->drills;
 	switch ((enum contain)pool.options->contain) {
 	case CONTAIN_TASK:
 		run_in_task(&run);

@@ -49,6 +49,7 @@ struct script {
 	const char *(*open_stream)(struct script *script);
 	struct stream *stream;
 	void *owner;
+	bool has_drills;       /* Lua also has cache_set_slowly() */
 	enum script_wait wait; /* of one that was killed while it slept: in what */
 	char error[600];
 };
@@ -57,9 +58,9 @@ struct script {
 extern __thread struct script *script_current;
 
 /*
- * An interpreter with its libraries. With @budget NULL it lives in the private memory of
- * the current task, collects garbage at @collect_at bytes, and needs no close. NULL: no
- * memory.
+ * An interpreter with its libraries, for script_current. With @budget NULL it lives in
+ * the private memory of the current task, collects garbage at @collect_at bytes, and
+ * needs no close. NULL: no memory.
  */
 void *script_open(enum lang lang, size_t collect_at, struct budget *budget);
 

@@ -101,8 +101,9 @@ static bool is_harmless(const struct phase *phase)
 	const struct load *load = &phase->load;
 
 	if (load->nr_right && !load->nr_wrong && !load->nr_failed &&
-		!load->nr_odd_drills && !load->nr_odd_sessions && !load->nr_silent &&
-		!phase->server.was_killed && !phase->server.exit_status)
+		!load->nr_odd_drills && !load->nr_torn && !load->nr_odd_sessions &&
+		!load->nr_silent && !phase->server.was_killed &&
+		!phase->server.exit_status)
 		return true;
 	printf("%s: harm was done%s%s\n", phase->title, load->first_harm[0] ? ": " : "",
 		load->first_harm);
@@ -119,6 +120,8 @@ static bool is_complete(const struct phase *phase)
 		if (!load->nr_drilled[i])
 			is_well = complain(phase, "not every kind of victim was there");
 	}
+	if (!load->nr_whole)
+		is_well = complain(phase, "nothing that a victim held was found");
 	if (!load->nr_lost)
 		is_well = complain(phase, "no idle session was killed");
 	if (load->nr_made < load->nr_sessions)

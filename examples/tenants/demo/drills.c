@@ -12,7 +12,7 @@
 #include "load.h"
 
 /* Longer than any deadline. */
-#define TIMEOUT_MS        30000
+#define TIMEOUT_MS        40000
 /* From when a script has what it wants until it waits; longer after each time that it
  * did not. */
 #define SETTLE_MS         50
@@ -25,9 +25,9 @@
 /* The one that presses may be the larger one for once. */
 #define NR_PRESSES        5
 #define BETWEEN_MS        400
-#define NR_TENANTS        4
-/* For each of all sessions, for each of the tenants: about half of what they need. */
-#define SESSION_SHARE_KIB 24
+#define BETWEEN_LOCKS_MS  1000
+/* For each session: about half of what it needs. */
+#define SESSION_SHARE_KIB 96
 
 /* Each keeps 60,000 bytes and a number. */
 static const char session_begin[] = "kept = ('x'):rep(60000)\nn = %u\nprint(n)\n";
@@ -107,7 +107,12 @@ static void victim_press(struct victim *victim)
 	client_fini(&client);
 }
 
-/* Whether it was killed as is meant, while it slept. On a busy machine somebody may press
+/* What the answer of a victim says that was killed as is meant. */
+static const char *const meant[NR_DRILLS][2] = {[DRILL_WRITER] = {"blocked_in", "client"},
+	[DRILL_SLEEPER] = {"blocked_in", "lock"},
+	[DRILL_HOLDER] = {"victim_state", "holding"}};
+
+/* Whether it was killed as is meant. On a busy machine somebody may press
  * too early. */
 static bool is_as_meant(const struct victim *victim, const struct reply *reply)
 {
@@ -115,11 +120,13 @@ static bool is_as_meant(const struct victim *victim, const struct reply *reply)
 	size_t tail = reply->size > 600 ? reply->size - 600 : 0;
 	bool is_killed = reply_says(reply, "reason", "oom");
 
-	if (is_killed && reply_says(reply, "victim_state", "blocked")) {
+	if (is_killed &&
+		reply_says(reply, meant[victim->drill][0], meant[victim->drill][1])) {
 		COUNT(load, nr_drilled[victim->drill]);
 		return true;
 	}
-	if (is_killed) {
+	/* or it got no memory, since the one before was not quite gone */
+	if (is_killed || reply_says(reply, "error", "no_memory")) {
 		COUNT(load, nr_early_drills);
 		return false;
 	}
@@ -129,19 +136,22 @@ static bool is_as_meant(const struct victim *victim, const struct reply *reply)
 	return false;
 }
 
-/* What became of it. Without tasks a writer may go on for ever: hang up. */
-static void victim_end(struct victim *victim)
+/* Whether it was killed as is meant. Without tasks a writer may go on for ever: hang up.
+ */
+static bool victim_end(struct victim *victim)
 {
 	struct load *load = victim->load;
 	struct reply reply = {0};
+	bool is_well;
 
 	if (load->has_tasks || !victim->client.is_narrow)
 		load_receive(load, &victim->client, &reply);
-	if (!is_as_meant(victim, &reply) && victim->settle_ms < SETTLE_MAX_MS)
+	is_well = is_as_meant(victim, &reply);
+	if (!is_well && victim->settle_ms < SETTLE_MAX_MS)
 		victim->settle_ms *= 2;
 	reply_fini(&reply);
 	client_fini(&victim->client);
-	load_pause(load, BETWEEN_MS);
+	return is_well;
 }
 
 /* A script that writes to a client that does not read, until it is killed. */
@@ -154,64 +164,88 @@ void *writer_main(void *arg)
 		victim_begin(&victim, true);
 		victim_press(&victim);
 		victim_end(&victim);
+		load_pause(arg, BETWEEN_MS);
 	}
 	return NULL;
 }
 
 /* A script that waits for the cache while somebody has its lock: until the victim should
  * be dead. */
-void *sleeper_main(void *arg)
+static void drill_sleeper(struct victim *victim, struct client *client)
 {
 	static const char path[] = "/drill/cache-lock?for=10s";
-	struct load *load = arg;
-	struct victim victim;
-	struct client holder;
+	struct reply reply;
 
-	victim_init(&victim, load, DRILL_SLEEPER, "sleeper", "sleeper.lua");
-	client_init(&holder, load->port, TIMEOUT_MS);
-	while (load_goes_on(load)) {
-		struct reply reply;
+	load_call(victim->load, client, "POST", path, NULL, &reply);
+	reply_fini(&reply);
+	victim_begin(victim, false);
+	victim_press(victim);
+	load_call(victim->load, client, "DELETE", path, NULL, &reply);
+	reply_fini(&reply);
+	victim_end(victim);
+}
 
-		load_call(load, &holder, "POST", path, NULL, &reply);
-		reply_fini(&reply);
-		victim_begin(&victim, false);
-		victim_press(&victim);
-		load_call(load, &holder, "DELETE", path, NULL, &reply);
-		reply_fini(&reply);
-		victim_end(&victim);
+/* What the holder stored is done, or it is no longer there. */
+static void check_held(struct load *load, struct client *client)
+{
+	static const char text[] =
+		"local held = cache_get('held')\n"
+		"print(not held and 'gone' or held == ('h'):rep(20000) and 'whole' or "
+		"'torn')\n";
+	struct reply reply;
+
+	load_call(load, client, "POST", "/run/checker?lang=lua", text, &reply);
+	if (reply.body && !strcmp(reply.body, "whole\n")) {
+		COUNT(load, nr_whole);
+	} else if (!reply.body || strcmp(reply.body, "gone\n") != 0) {
+		COUNT(load, nr_torn);
+		load_harm(load, "what a victim held", reply.status, reply.body);
 	}
-	client_fini(&holder);
+	reply_fini(&reply);
+}
+
+/* A script that is killed while it has the lock of the cache. */
+static void drill_holder(struct victim *victim, struct client *client)
+{
+	victim_begin(victim, false);
+	victim_press(victim);
+	if (victim_end(victim))
+		check_held(victim->load, client);
+}
+
+/* Both want the lock for themselves, and leave it to others most of the time. */
+void *locker_main(void *arg)
+{
+	struct victim sleeper, holder;
+	struct client client;
+
+	victim_init(&sleeper, arg, DRILL_SLEEPER, "sleeper", "sleeper.lua");
+	victim_init(&holder, arg, DRILL_HOLDER, "holder", "holder.lua");
+	client_init(&client, sleeper.load->port, TIMEOUT_MS);
+	while (load_goes_on(arg)) {
+		drill_sleeper(&sleeper, &client);
+		load_pause(arg, BETWEEN_LOCKS_MS);
+		drill_holder(&holder, &client);
+		load_pause(arg, BETWEEN_LOCKS_MS);
+	}
+	client_fini(&client);
 	return NULL;
 }
 
-static void session_path(char path[96], unsigned number)
+static void session_path(char path[96], unsigned tenant, unsigned number)
 {
-	snprintf(
-		path, 96, "/session/idle-%u?lang=lua&id=%u", number % NR_TENANTS, number);
-}
-
-/* Four tenants with more idle sessions than their memory is for. */
-static void session_tenants_make(struct load *load, struct client *client)
-{
-	for (unsigned i = 0; i < NR_TENANTS; i++) {
-		struct reply reply;
-		char path[96];
-
-		snprintf(path, sizeof(path), "/tenants/idle-%u?deadline=20s&max=%uK", i,
-			SESSION_SHARE_KIB * load->nr_sessions);
-		load_call(load, client, "PUT", path, NULL, &reply);
-		reply_fini(&reply);
-	}
+	snprintf(path, 96, "/session/idle-%u?lang=lua&id=%u", tenant, number);
 }
 
 /* False: the one that wanted memory was the one that went, which is no harm. */
-static bool session_make(struct load *load, struct client *client, unsigned number)
+static bool session_make(
+	struct load *load, struct client *client, unsigned tenant, unsigned number)
 {
 	struct reply reply;
 	char path[96], body[128];
 	bool is_made, is_killed;
 
-	session_path(path, number);
+	session_path(path, tenant, number);
 	snprintf(body, sizeof(body), session_begin, number);
 	load_call(load, client, "POST", path, body, &reply);
 	is_made = reply.status == 200 && reply.body &&
@@ -220,7 +254,7 @@ static bool session_make(struct load *load, struct client *client, unsigned numb
 	if (is_made) {
 		COUNT(load, nr_made);
 	} else if (reply.status == 501) {
-		load->has_none = true;
+		__atomic_store_n(&load->has_none, true, __ATOMIC_RELAXED);
 	} else if (!is_killed) {
 		COUNT(load, nr_odd_sessions);
 		load_harm(load, "new session", reply.status, reply.body);
@@ -229,59 +263,60 @@ static bool session_make(struct load *load, struct client *client, unsigned numb
 	return !is_killed;
 }
 
-static void sessions_make(struct load *load, struct client *client, bool *ret_made)
-{
-	session_tenants_make(load, client);
-	for (unsigned i = 0; i < load->nr_sessions && !load->has_none; i++) {
-		if (!load_goes_on(load))
-			return;
-		while (!session_make(load, client, i) && load_goes_on(load))
-			;
-		ret_made[i] = !load->has_none;
-	}
-}
-
-/* Each is as it was, or says that it was killed: a fresh state in place of the old one
+/* It is as it was, or says that it was killed: a fresh state in place of the old one
  * would be a wrong answer. */
-static bool sessions_visit(struct load *load, struct client *client, const bool *made)
+static void session_visit(
+	struct load *load, struct client *client, unsigned tenant, unsigned number)
 {
-	for (unsigned i = 0; i < load->nr_sessions; i++) {
-		struct reply reply;
-		char path[96];
+	struct reply reply;
+	char path[96];
 
-		if (!load_goes_on(load))
-			return false;
-		if (!made[i])
-			continue;
-		session_path(path, i);
-		load_call(load, client, "POST", path, session_again, &reply);
-		if (reply.status == 200 && reply.body &&
-			strtoul(reply.body, NULL, 10) == i + 60000) {
-			COUNT(load, nr_kept);
-		} else if (reply.status == 410 && reply_says(&reply, "reason", "oom")) {
-			COUNT(load, nr_lost);
-		} else if (!reply_says(&reply, "reason", "oom")) {
-			COUNT(load, nr_odd_sessions);
-			load_harm(load, "old session", reply.status, reply.body);
-		}
-		reply_fini(&reply);
+	session_path(path, tenant, number);
+	load_call(load, client, "POST", path, session_again, &reply);
+	if (reply.status == 200 && reply.body &&
+		strtoul(reply.body, NULL, 10) == number + 60000) {
+		COUNT(load, nr_kept);
+	} else if (reply.status == 410 && reply_says(&reply, "reason", "oom")) {
+		COUNT(load, nr_lost);
+	} else if (!reply_says(&reply, "reason", "oom")) {
+		COUNT(load, nr_odd_sessions);
+		load_harm(load, "old session", reply.status, reply.body);
 	}
-	return true;
+	reply_fini(&reply);
 }
 
+/* False: the server has no sessions, or the load ends. */
+static bool sessions_run(struct load *load, struct client *client, unsigned tenant)
+{
+	unsigned nr = load->nr_sessions / NR_SESSION_TENANTS;
+	struct reply reply;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/tenants/idle-%u?deadline=30s&max=%uK", tenant,
+		SESSION_SHARE_KIB * nr);
+	load_call(load, client, "PUT", path, NULL, &reply);
+	reply_fini(&reply);
+	for (unsigned i = 0; i < nr; i++) {
+		while (!session_make(load, client, tenant, i) && load_goes_on(load))
+			;
+		if (READ(load, has_none) || !load_goes_on(load))
+			return false;
+	}
+	for (unsigned i = 0; i < nr && load_goes_on(load); i++)
+		session_visit(load, client, tenant, i);
+	return load_goes_on(load);
+}
+
+/* One of several tenants with more idle sessions than its memory is for. */
 void *sessions_main(void *arg)
 {
-	struct load *load = arg;
+	struct worker *worker = arg;
+	struct load *load = worker->load;
 	struct client client;
-	bool *made = calloc(load->nr_sessions, sizeof(*made));
 
 	client_init(&client, load->port, TIMEOUT_MS);
-	if (made) {
-		sessions_make(load, &client, made);
-		__atomic_store_n(&load->has_visited, sessions_visit(load, &client, made),
-			__ATOMIC_RELAXED);
-	}
+	if (sessions_run(load, &client, worker->number))
+		COUNT(load, nr_visited);
 	client_fini(&client);
-	free(made);
 	return NULL;
 }

@@ -16,19 +16,16 @@
 #define LOOP_PAUSE_MS    3000
 /* Who is not hostile has the time that a machine with other work needs; it is memory that
  * is drilled, and nobody good may be ended for want of a processor. */
-#define PATIENT_DEADLINE "20s"
-/* Longer than any deadline. */
-#define GOOD_TIMEOUT_MS  30000
+#define PATIENT_DEADLINE "30s"
+#define HOG_MAX          "10M"
+/* Longer than any deadline; where there are no tasks, as long as anybody would wait. */
+#define GOOD_TIMEOUT_MS  40000
+#define IMPATIENCE_MS    10000
 #define NR_THREADS_MAX   32
 
-struct worker {
-	struct load *load;
-	unsigned number;
-	const struct program *program;
-};
-
 static const char *const hogs[] = {"table.lua", "string.lua", "closures.lua", "retry.lua",
-	"array.js", "string.js", "closures.js", "retry.js", "loop.js", "cache.lua"};
+	"array.js", "string.js", "closures.js", "retry.js", "loop.js", "cache.lua",
+	"setter.lua", "setter.js"};
 
 #define NR_HOGS (sizeof(hogs) / sizeof(hogs[0]))
 
@@ -131,6 +128,11 @@ static void run_good(struct load *load, struct client *client, const char *tenan
 	reply_fini(&reply);
 }
 
+static int good_timeout_ms(const struct load *load)
+{
+	return load->has_tasks ? GOOD_TIMEOUT_MS : IMPATIENCE_MS;
+}
+
 /* All good programs in turn, each client from another one on. */
 static void *good_main(void *arg)
 {
@@ -139,7 +141,7 @@ static void *good_main(void *arg)
 	char tenant[32];
 
 	snprintf(tenant, sizeof(tenant), "good-%u", worker->number);
-	client_init(&client, worker->load->port, GOOD_TIMEOUT_MS);
+	client_init(&client, worker->load->port, good_timeout_ms(worker->load));
 	for (size_t i = worker->number * 3; load_goes_on(worker->load); i++) {
 		const struct program *program = &programs[i % nr_programs];
 
@@ -159,7 +161,7 @@ static void *probe_main(void *arg)
 	struct worker *worker = arg;
 	struct client client;
 
-	client_init(&client, worker->load->port, GOOD_TIMEOUT_MS);
+	client_init(&client, worker->load->port, good_timeout_ms(worker->load));
 	for (unsigned i = 0; load_goes_on(worker->load); i++) {
 		run_good(worker->load, &client, "probe",
 			program_find("good", names[i % 2]), &worker->load->probes);
@@ -234,26 +236,40 @@ static void hire_alone(struct crew *crew, void *(*fn)(void *))
 		crew->nr++;
 }
 
-/* The deadline that new tenants have is for hostile ones. */
-static void give_time(struct load *load)
+static void set_limits(
+	struct load *load, struct client *client, const char *tenant, const char *limits)
 {
-	static const char *const patient[] = {
-		"good-0", "good-1", "good-2", "good-3", "probe", "writer", "sleeper"};
+	struct reply reply;
+	char path[96];
+
+	snprintf(path, sizeof(path), "/tenants/%s?%s", tenant, limits);
+	load_call(load, client, "PUT", path, NULL, &reply);
+	if (reply.status != 200) {
+		COUNT(load, nr_failed);
+		load_harm(load, path, reply.status, reply.body);
+	}
+	reply_fini(&reply);
+}
+
+/*
+ * The deadline that new tenants have is for hostile ones. Those have limits that let all
+ * tenants be at theirs, and the cache, without the zone being short: four good ones,
+ * three of victims and twelve hostile ones. What comes on top is sessions, which go
+ * first.
+ */
+static void set_all_limits(struct load *load)
+{
+	static const char *const patient[] = {"good-0", "good-1", "good-2", "good-3",
+		"probe", "writer", "sleeper", "holder", "checker"};
 	struct client client;
+	char tenant[32];
 
 	client_init(&client, load->port, GOOD_TIMEOUT_MS);
-	for (size_t i = 0; i < sizeof(patient) / sizeof(patient[0]); i++) {
-		struct reply reply;
-		char path[96];
-
-		snprintf(path, sizeof(path), "/tenants/%s?deadline=" PATIENT_DEADLINE,
-			patient[i]);
-		load_call(load, &client, "PUT", path, NULL, &reply);
-		if (reply.status != 200) {
-			COUNT(load, nr_failed);
-			load_harm(load, path, reply.status, reply.body);
-		}
-		reply_fini(&reply);
+	for (size_t i = 0; i < sizeof(patient) / sizeof(patient[0]); i++)
+		set_limits(load, &client, patient[i], "deadline=" PATIENT_DEADLINE);
+	for (size_t i = 0; i < NR_HOGS; i++) {
+		snprintf(tenant, sizeof(tenant), "hog-%zu", i);
+		set_limits(load, &client, tenant, "max=" HOG_MAX);
 	}
 	client_fini(&client);
 }
@@ -261,7 +277,8 @@ static void give_time(struct load *load)
 /* Whether each kind of victim was there, which takes longer on a busy machine. */
 static bool has_shown_all(struct load *load)
 {
-	bool has_all = READ(load, has_visited);
+	bool has_all =
+		READ(load, nr_visited) == NR_SESSION_TENANTS && READ(load, nr_whole);
 
 	if (!load->has_hogs || !load->has_tasks)
 		return true;
@@ -275,7 +292,7 @@ void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *
 	struct crew crew = {.load = load};
 	uint64_t start, end, last;
 
-	give_time(load);
+	set_all_limits(load);
 	start = now_ns();
 	end = start + (uint64_t)(seconds * 1e9);
 	last = end + (uint64_t)(load->patience * 1e9);
@@ -286,8 +303,9 @@ void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *
 		hire(&crew, hog_main, i, hogs[i]);
 	if (load->has_hogs) {
 		hire_alone(&crew, writer_main);
-		hire_alone(&crew, sleeper_main);
-		hire_alone(&crew, sessions_main);
+		hire_alone(&crew, locker_main);
+		for (unsigned i = 0; i < NR_SESSION_TENANTS; i++)
+			hire(&crew, sessions_main, i, NULL);
 	}
 	while (now_ns() < end || (!has_shown_all(load) && now_ns() < last)) {
 		tick(arg);

@@ -14,7 +14,8 @@
 #include "scripts.h"
 #include "text.h"
 
-#define NR_LATENCIES 65536u
+#define NR_LATENCIES       65536u
+#define NR_SESSION_TENANTS 4
 
 /* Times, in ns; those beyond the room are counted and not kept. */
 struct latencies {
@@ -25,10 +26,11 @@ struct latencies {
 	uint64_t ns[NR_LATENCIES];
 };
 
-/* Victims that are set up, each killed while it sleeps. */
+/* Victims that are set up, each killed in what it does then. */
 enum drill {
 	DRILL_WRITER,  /* in the write to a client that does not read */
 	DRILL_SLEEPER, /* in the wait for the lock of the cache */
+	DRILL_HOLDER,  /* with the lock of the cache, and something half done */
 	NR_DRILLS,
 };
 
@@ -50,12 +52,15 @@ struct load {
 	uint64_t nr_right, nr_wrong, nr_failed;
 	/* and of hostile ones */
 	uint64_t nr_hostile, nr_killed, nr_deadline, nr_refused, nr_ended, nr_silent;
-	/* drills: killed while asleep, killed before that, and not killed */
+	/* drills: killed as is meant, killed before that, and not killed */
 	uint64_t nr_drilled[NR_DRILLS], nr_early_drills, nr_odd_drills;
+	/* what a holder that was killed had half done: found done, found neither done nor
+	 * gone */
+	uint64_t nr_whole, nr_torn;
 	/* sessions: made, found as they were, killed while idle, neither */
 	uint64_t nr_made, nr_kept, nr_lost, nr_odd_sessions;
-	bool has_visited; /* all of them were made and visited */
-	bool has_none;    /* sessions_main()'s: the server has no sessions: 501 */
+	uint64_t nr_visited; /* tenants all of whose sessions were made and visited */
+	bool has_none;       /* atomic: the server has no sessions, 501 */
 
 	double seconds; /* until it was told to end */
 
@@ -81,13 +86,20 @@ bool load_send(
 	struct load *load, struct client *client, const char *path, const char *body);
 bool load_receive(struct load *load, struct client *client, struct reply *ret);
 
+/* What the thread of a client is given, but for those that need only the load. */
+struct worker {
+	struct load *load;
+	unsigned number;
+	const struct program *program;
+};
+
 /* For the clients of one kind, each a thread of its own. */
 bool load_goes_on(struct load *load);
 void load_pause(struct load *load, int ms);
 void load_harm(struct load *load, const char *what, int status, const char *body);
 void *writer_main(void *arg);
-void *sleeper_main(void *arg);
-void *sessions_main(void *arg);
+void *locker_main(void *arg);
+void *sessions_main(void *worker);
 
 #define COUNT(load, field) __atomic_fetch_add(&(load)->field, 1, __ATOMIC_RELAXED)
 #define READ(load, field)  __atomic_load_n(&(load)->field, __ATOMIC_RELAXED)

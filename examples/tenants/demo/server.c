@@ -113,7 +113,7 @@ static _Noreturn void child_main(int out, const char *program, const char *conta
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(out, STDOUT_FILENO);
 	execl(program, program, "--port=0", "--size=256M", "--tenant-max=16M",
-		"--deadline=1s", "--drills", how, (char *)NULL);
+		"--cache-max=24M", "--deadline=1s", "--drills", how, (char *)NULL);
 	fprintf(stderr, "tenants-demo: %s: %s\n", program, strerror(errno));
 	_exit(127);
 }

@@ -88,6 +88,12 @@ static void show_stored(char value[VALUE_SIZE], struct phase *phase, size_t offs
 	show_cache(value, phase, "store");
 }
 
+static void show_found(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	show_cache(value, phase, "hit");
+}
+
 static void show_shrunk(char value[VALUE_SIZE], struct phase *phase, size_t offset)
 {
 	(void)offset;
@@ -170,7 +176,11 @@ static void show_drills(void)
 		AT(load.nr_drilled[DRILL_WRITER]));
 	row("killed waiting for the cache's lock", show_count,
 		AT(load.nr_drilled[DRILL_SLEEPER]));
-	row("  killed before they slept", show_count, AT(load.nr_early_drills));
+	row("killed with the cache's lock", show_count,
+		AT(load.nr_drilled[DRILL_HOLDER]));
+	row("  what it had half done: done", show_count, AT(load.nr_whole));
+	row("  torn", show_count, AT(load.nr_torn));
+	row("victims killed too early", show_count, AT(load.nr_early_drills));
 	row("  not killed", show_count, AT(load.nr_odd_drills));
 	row("idle sessions made", show_made, AT(load.nr_made));
 	row("  found as they were", show_count, AT(load.nr_kept));
@@ -181,6 +191,7 @@ static void show_drills(void)
 static void show_server(void)
 {
 	row("values stored in the cache", show_stored, 0);
+	row("  found", show_found, 0);
 	row("  shrunk away again", show_shrunk, 0);
 	row("  refused", show_refused, 0);
 	row("memory of all processes, peak Pss", show_size, AT(server.peak_pss));
