@@ -81,6 +81,7 @@ static bool phase_run(struct phase *phase)
 	phase->load.hog_timeout_ms = phase->load.has_tasks ? 60000 : 4000;
 	demo.phase_start = now_ns();
 	load_run(&phase->load, demo.seconds, show_progress, NULL);
+	load_ask(&phase->load);
 	client_init(&client, phase->server.port, 5000);
 	client_call(&client, "GET", "/metrics", NULL, 0, &phase->metrics);
 	client_fini(&client);

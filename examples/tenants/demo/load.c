@@ -316,3 +316,23 @@ void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *
 	for (unsigned i = 0; i < crew.nr; i++)
 		pthread_join(crew.threads[i], NULL);
 }
+
+void load_ask(struct load *load)
+{
+	struct client client;
+
+	client_init(&client, load->port, GOOD_TIMEOUT_MS);
+	for (unsigned i = 0; i < NR_GOOD; i++) {
+		struct reply reply;
+		char path[64];
+		double part;
+
+		snprintf(path, sizeof(path), "/tenants/good-%u", i);
+		client_call(&client, "GET", path, NULL, 0, &reply);
+		part = reply_number(&reply, "peak", 0) / reply_number(&reply, "max", 1);
+		if (part > load->fullest)
+			load->fullest = part;
+		reply_fini(&reply);
+	}
+	client_fini(&client);
+}

@@ -63,6 +63,7 @@ struct load {
 	bool has_none;       /* atomic: the server has no sessions, 501 */
 
 	double seconds; /* until it was told to end */
+	double fullest; /* of the good tenants: the most it had, of its limit */
 
 	struct latencies programs, probes;
 
@@ -75,6 +76,9 @@ struct load {
 /* Run all clients until @seconds have passed, and until each kind of victim was there if
  * that comes in time; @tick is called now and then. */
 void load_run(struct load *load, double seconds, void (*tick)(void *arg), void *arg);
+
+/* Ask the server what remains to be asked after a load: load->fullest. */
+void load_ask(struct load *load);
 
 /* The @quantile of the times, in ns; 0 when there is none. */
 uint64_t latencies_quantile(struct latencies *latencies, double quantile);

@@ -106,6 +106,16 @@ static void show_refused(char value[VALUE_SIZE], struct phase *phase, size_t off
 	show_cache(value, phase, "refused");
 }
 
+/* Where the server does not know it, it is not 0 %. */
+static void show_fullest(char value[VALUE_SIZE], struct phase *phase, size_t offset)
+{
+	(void)offset;
+	if (phase->load.has_tasks)
+		snprintf(value, VALUE_SIZE, "%.0f %%", 100 * phase->load.fullest);
+	else
+		strcpy(value, "-");
+}
+
 static void show_made(char value[VALUE_SIZE], struct phase *phase, size_t offset)
 {
 	if (phase->load.has_none)
@@ -156,6 +166,7 @@ static void show_requests(void)
 	row("  a second", show_rate, AT(load.nr_right));
 	row("  answered wrong", show_count, AT(load.nr_wrong));
 	row("  not answered", show_count, AT(load.nr_failed));
+	row("fullest good tenant, of its limit", show_fullest, 0);
 	row("good programs, p50", show_p50, AT(load.programs));
 	row("  p99", show_p99, AT(load.programs));
 	row("neighbour with little to do, p50", show_p50, AT(load.probes));
