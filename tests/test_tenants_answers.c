@@ -281,8 +281,67 @@ START_TEST(a_script_can_dawdle_only_in_drills)
 }
 END_TEST
 
+START_TEST(a_connection_too_many_is_told_so_and_closed)
+{
+	struct client others[2], surplus;
+	struct reply reply;
+
+	set_options();
+	options.nr_connections = 2;
+	start_server();
+	client_init(&surplus, port, TIMEOUT_MS);
+	for (int i = 0; i < 2; i++) {
+		client_init(&others[i], port, TIMEOUT_MS);
+		ck_assert(client_call(&others[i], "GET", "/tenants", NULL, 0, &reply));
+		ck_assert_int_eq(reply.status, 200);
+		reply_fini(&reply);
+	}
+	ck_assert(client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
+	ck_assert_int_eq(reply.status, 503);
+	ck_assert(support_contains(reply.body, "too many connections"));
+	ck_assert_int_eq(surplus.fd, -1);
+	reply_fini(&reply);
+	/* those that were there go on, and when one has gone, another may come */
+	ck_assert(client_call(&others[0], "GET", "/tenants", NULL, 0, &reply));
+	ck_assert_int_eq(reply.status, 200);
+	reply_fini(&reply);
+	client_fini(&others[1]);
+	do {
+		ck_assert(client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
+		ck_assert(reply.status == 503 || reply.status == 200);
+		reply_fini(&reply);
+	} while (surplus.fd == -1);
+	client_fini(&surplus);
+	client_fini(&others[0]);
+	stop();
+}
+END_TEST
+
+START_TEST(who_was_killed_at_the_deadline_is_told_the_times)
+{
+	static const char *const paths[] = {
+		"/run/loop?lang=lua", "/session/loop?lang=lua"};
+
+	start();
+	expect("PUT", "/tenants/loop?deadline=50ms", NULL, 200, "50");
+	for (int i = 0; i < 2; i++) {
+		struct reply reply = call("POST", paths[i], "while true do end");
+
+		ck_assert_int_eq(reply.status, 504);
+		ck_assert(support_json_valid(reply.body));
+		ck_assert(reply_number(&reply, "deadline_ns", 0) == 50e6);
+		ck_assert(reply_number(&reply, "ran_ns", 0) >= 50e6);
+		ck_assert(support_contains(reply.body, "loop may run for 50.00 ms"));
+		reply_fini(&reply);
+	}
+	stop();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+	tcase_add_test(tcase, a_connection_too_many_is_told_so_and_closed);
+	tcase_add_test(tcase, who_was_killed_at_the_deadline_is_told_the_times);
 	tcase_add_test(
 		tcase, a_victim_that_holds_the_lock_of_the_cache_finishes_what_it_stores);
 	tcase_add_test(tcase, a_script_can_dawdle_only_in_drills);

@@ -40,7 +40,7 @@ static void add_message(struct text *text, const struct request *request)
 	const char *when = request->outcome == OUTCOME_SESSION_LOST
 				   ? "the session was killed while it was idle: "
 				   : "the script was killed: ";
-	char sizes[3][16];
+	char sizes[2][16];
 
 	switch (report->reason) {
 	case BH_KILLED_OOM:
@@ -51,7 +51,9 @@ static void add_message(struct text *text, const struct request *request)
 			text_size(sizes[1], report->asked));
 		break;
 	case BH_KILLED_DEADLINE:
-		text_add(text, "%sits time was up", when);
+		text_add(text, "%sits time was up: it ran for %s, and %s may run for %s",
+			when, text_time(sizes[0], request->ran_ns), request->tenant->name,
+			text_time(sizes[1], request->deadline_ns));
 		break;
 	case BH_KILLED_STACK:
 		text_add(text, "%sit used up its stack", when);
@@ -78,6 +80,9 @@ static void add_report(struct text *text, const struct request *request)
 		",\"kill_to_unwound_ns\":%" PRIu64,
 		report->bytes, report->reaped, report->kill_to_first_byte_ns,
 		report->kill_to_bytes_ns, report->kill_to_unwound_ns);
+	if (report->reason == BH_KILLED_DEADLINE)
+		text_add(text, ",\"deadline_ns\":%" PRIu64 ",\"ran_ns\":%" PRIu64,
+			request->deadline_ns, request->ran_ns);
 	if (report->reason == BH_KILLED_OOM) {
 		text_add(text, ",\"over\":");
 		text_add_json(

@@ -23,15 +23,21 @@
 #include "session.h"
 
 /* Connections that say nothing, and clients that do not read. */
-#define IDLE_SECONDS 30u
+#define IDLE_SECONDS    30u
+/* Connections beyond the limit that are told so; the next waits until it is accepted. */
+#define NR_SURPLUS      64u
+#define SURPLUS_SECONDS 5u
 /* A body longer than this many times the limit is not even read to its end. */
-#define PATIENCE     16u
-#define GRACE_MS     2000u
+#define PATIENCE        16u
+#define GRACE_MS        2000u
 
 static struct {
 	/* immutable after init */
 	struct options options;
 	struct MHD_Daemon *daemon;
+
+	/* the daemon's thread only */
+	uint64_t nr_connections; /* that are not surplus */
 
 	pthread_mutex_t lock;
 	pthread_cond_t fewer;
@@ -39,6 +45,12 @@ static struct {
 	/* protected by .lock */
 	uint64_t nr_open; /* requests whose answer is not yet sent */
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER, .fewer = PTHREAD_COND_INITIALIZER};
+
+static bool is_surplus(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
+}
 
 static enum MHD_Result queue(struct request *request, unsigned status,
 	struct MHD_Response *response, const char *type)
@@ -51,7 +63,9 @@ static enum MHD_Result queue(struct request *request, unsigned status,
 	if (status == 405)
 		MHD_add_response_header(
 			response, MHD_HTTP_HEADER_ALLOW, route_methods(request->route));
-	if (status == 429)
+	if (status == 503 && is_surplus(request->connection))
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	if (status == 429 || status == 503)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 	r = MHD_queue_response(request->connection, status, response);
 	MHD_destroy_response(response);
@@ -157,6 +171,23 @@ static void take_body(struct request *request, const char *bytes, size_t size)
 	request->message = message;
 }
 
+/* One that finds all connections taken is marked: it is accepted, told so, and closed,
+ * instead of left to wait without a word. */
+static void on_connection(void *unused, struct MHD_Connection *connection, void **mark,
+	enum MHD_ConnectionNotificationCode how)
+{
+	(void)unused;
+	if (how == MHD_CONNECTION_NOTIFY_CLOSED) {
+		server.nr_connections -= !*mark;
+	} else if (server.nr_connections < server.options.nr_connections) {
+		server.nr_connections++;
+	} else {
+		*mark = &server;
+		MHD_set_connection_option(
+			connection, MHD_CONNECTION_OPTION_TIMEOUT, SURPLUS_SECONDS);
+	}
+}
+
 static enum MHD_Result begin(struct MHD_Connection *connection, const char *url,
 	const char *method, void **arg)
 {
@@ -169,7 +200,12 @@ static enum MHD_Result begin(struct MHD_Connection *connection, const char *url,
 	pthread_mutex_lock(&server.lock);
 	server.nr_open++;
 	pthread_mutex_unlock(&server.lock);
-	route_find(request, url, method);
+	if (is_surplus(connection)) {
+		request->status = 503;
+		request->message = "there are too many connections";
+	} else {
+		route_find(request, url, method);
+	}
 	return MHD_YES;
 }
 
@@ -261,7 +297,9 @@ static int start_daemon(unsigned *ret_port)
 						 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC,
 		(uint16_t)options->port, NULL, NULL, on_request, NULL,
 		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->nr_connections,
+		MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)options->nr_connections + NR_SURPLUS,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, NULL, MHD_OPTION_END);
 	if (!server.daemon) {

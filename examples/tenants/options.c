@@ -48,7 +48,7 @@ static const struct option_row {
 	{"output-max", "SIZE", "1M", KIND_SIZE, AT(output_max), 1, 1024 * MIB,
 		"longest output of a script"},
 	{"connections", "N", "512", KIND_COUNT, AT(nr_connections), 1, 65536,
-		"connections at a time"},
+		"connections at a time; the next is answered 503"},
 	{"workers", "N", "64", KIND_COUNT, AT(nr_workers), 1, 4096,
 		"threads that run scripts"},
 	{"at-once", "N", "16", KIND_COUNT, AT(nr_at_once), 1, 65536,

@@ -61,6 +61,7 @@ struct request {
 	enum outcome outcome;
 	struct bh_report report;
 	enum script_wait wait;
+	uint64_t ran_ns, deadline_ns; /* how long it ran, and might have */
 	char error[600];
 
 	pthread_mutex_t lock;

@@ -86,6 +86,7 @@ static void run_one(struct request *request, int wake_fd)
 	uint64_t start = now_ns();
 
 	forget_wakes(wake_fd);
+	request->deadline_ns = __atomic_load_n(&tenant->deadline_ns, __ATOMIC_RELAXED);
 	run.collect_at = __atomic_load_n(&tenant->max, __ATOMIC_RELAXED) / 4 * 3;
 	run.script.source = request->body.size ? request->body.text : "";
 	run.script.size = request->body.size;
@@ -104,8 +105,9 @@ static void run_one(struct request *request, int wake_fd)
 		break;
 	}
 	request->wait = run.script.wait;
+	request->ran_ns = now_ns() - start;
 	memcpy(request->error, run.script.error, sizeof(request->error));
-	count(request, now_ns() - start);
+	count(request, request->ran_ns);
 	tenant_end(tenant);
 	request_done(request);
 }

@@ -17,8 +17,7 @@ void run_with_limit(struct run *run)
 	struct request *request = run->request;
 	struct budget budget = {
 		.max = __atomic_load_n(&request->tenant->max, __ATOMIC_RELAXED),
-		.deadline_ns = now_ns() + __atomic_load_n(&request->tenant->deadline_ns,
-						  __ATOMIC_RELAXED),
+		.deadline_ns = now_ns() + request->deadline_ns,
 	};
 	enum script_result result = SCRIPT_NO_MEMORY;
 	void *interpreter;

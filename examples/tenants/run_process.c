@@ -141,7 +141,7 @@ static void take_answer(struct run *run, const struct text *text)
 void run_in_process(struct run *run)
 {
 	struct request *request = run->request;
-	uint64_t deadline_ns = now_ns() + request->tenant->deadline_ns;
+	uint64_t deadline_ns = now_ns() + request->deadline_ns;
 	struct text text = {0};
 	int pipe_fds[2], status;
 	pid_t pid;

@@ -86,7 +86,7 @@ static void run_alone(struct run *run)
 	struct request *request = run->request;
 	struct tenant *tenant = request->tenant;
 	struct bh_task_attr attr = {.name = tenant->name,
-		.deadline_ns = __atomic_load_n(&tenant->deadline_ns, __ATOMIC_RELAXED),
+		.deadline_ns = request->deadline_ns,
 		.on_kill = wake,
 		.on_kill_arg = (void *)(intptr_t)run->wake_fd};
 	struct bh_task *task = bh_task_new(tenant->group, &attr);
@@ -112,6 +112,7 @@ static void run_session(struct run *run)
 	struct request *request = run->request;
 	struct session *session = request->session;
 
+	request->deadline_ns = session->deadline_ns;
 	if (publish(request, session->task)) {
 		__atomic_store_n(&session->wake_fd, run->wake_fd, __ATOMIC_SEQ_CST);
 		enter(run, session->task);

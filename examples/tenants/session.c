@@ -72,7 +72,8 @@ static struct session *new_locked(struct tenant *tenant, const char *id, enum la
 	session->lang = lang;
 	snprintf(session->id, sizeof(session->id), "%s", id);
 	attr.on_kill_arg = session;
-	attr.deadline_ns = __atomic_load_n(&tenant->deadline_ns, __ATOMIC_RELAXED);
+	session->deadline_ns = __atomic_load_n(&tenant->deadline_ns, __ATOMIC_RELAXED);
+	attr.deadline_ns = session->deadline_ns;
 	session->task = bh_task_new(tenant->group, &attr);
 	if (!session->task) {
 		session->next = sessions.unused;

@@ -22,6 +22,7 @@ struct session {
 	char id[TENANT_NAME_SIZE];
 	enum lang lang;
 	struct bh_task *task;
+	uint64_t deadline_ns; /* the task's */
 
 	/* of the thread that is inside the task */
 	void *interpreter; /* in private memory */
