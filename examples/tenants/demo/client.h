@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* As much of an HTTP client as the demonstration and the tests need. */
+/* As much of an HTTP client as tests need, and hostile clients: it can send and not read.
+ * Good ones have libcurl, in demo/curl.h. */
 #ifndef TENANTS_CLIENT_H
 #define TENANTS_CLIENT_H
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "curl.h"
 #include "phase.h"
 #include "text.h"
 
@@ -195,6 +196,11 @@ int main(int argc, char **argv)
 	r = parse(argc, argv);
 	if (r >= 0)
 		return r;
+	/* Before there are threads. */
+	if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
+		fprintf(stderr, "tenants-demo: libcurl does not start\n");
+		return 1;
+	}
 	demo.is_terminal = isatty(STDERR_FILENO);
 	demo.seconds = demo.is_quick ? QUICK_SECONDS : SECONDS;
 	for (int i = 0; i < NR_PHASES; i++) {
