@@ -64,7 +64,7 @@ void support_await_inside_asleep(const struct bh_task *task)
 {
 	uint32_t thread;
 
-	while (!(thread = bhi_load(&task->inside)) || !is_asleep(thread))
+	while (!(thread = bhi_load(&task->inside)) || !support_is_asleep(thread))
 		sched_yield();
 }
 
