@@ -61,6 +61,16 @@ static bool has_room(const struct generator *gen)
 	return gen->task->nr_memories < BHI_LAB_MEMORIES;
 }
 
+/*
+ * Where the task cannot be unwound it lives on its reserve once it is killed, 512 KiB,
+ * and a first touch past that ends the process (docs/tasks.md). So requests are small
+ * there.
+ */
+static bool lives_on_reserve(const struct generator *gen)
+{
+	return gen->held || gen->nr_sections || gen->dumps || gen->task->cooperative;
+}
+
 /* Above all that are held, so that locks alone make no cycle. */
 static void take_lock(struct generator *gen)
 {
@@ -86,17 +96,7 @@ static void drop_lock(struct generator *gen)
 	number = 31 - (unsigned)__builtin_clz(gen->held);
 	add_step(gen, BHI_LAB_UNLOCK)->object = (int)number;
 	gen->held &= ~(1u << number);
-	gen->has_asked = gen->has_asked && (gen->held || gen->nr_sections);
-}
-
-/*
- * Where the task cannot be unwound it lives on its reserve once it is killed, 512 KiB,
- * and a first touch past that ends the process (docs/tasks.md). So requests are small
- * there.
- */
-static bool lives_on_reserve(const struct generator *gen)
-{
-	return gen->held || gen->nr_sections || gen->task->cooperative;
+	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void ask(struct generator *gen)
@@ -181,13 +181,14 @@ static void close_section(struct generator *gen)
 		return;
 	add_step(gen, BHI_LAB_RELEASE);
 	gen->nr_sections = 0;
-	gen->has_asked = gen->has_asked && gen->held;
+	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void dump(struct generator *gen)
 {
 	add_step(gen, gen->dumps ? BHI_LAB_DUMPED : BHI_LAB_DUMP);
 	gen->dumps = !gen->dumps;
+	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void kill_somebody(struct generator *gen)

@@ -135,6 +135,8 @@ static int do_unlock(struct bhi_lab_run_task *task)
 	return task->step + 1;
 }
 
+/* Also of a dump: a task that dumps its own memory is in a hold section meanwhile, as
+ * bh_task_dump_begin() is for those outside. */
 static int do_hold(struct bhi_lab_run_task *task)
 {
 	bh_hold();
@@ -303,18 +305,6 @@ static int do_end(struct bhi_lab_run_task *task)
 	return loop + 1;
 }
 
-static int do_dump(struct bhi_lab_run_task *task)
-{
-	(void)bh_task_dump_begin(task->task);
-	return task->step + 1;
-}
-
-static int do_dumped(struct bhi_lab_run_task *task)
-{
-	bh_task_dump_end(task->task);
-	return task->step + 1;
-}
-
 static int do_kill(struct bhi_lab_run_task *task)
 {
 	struct bh_task *other = bhi_lab_run.tasks[step_of(task)->object].task;
@@ -366,8 +356,8 @@ int bhi_lab_step(struct bhi_lab_run_task *task)
 		[BHI_LAB_IDLE] = do_idle,
 		[BHI_LAB_LOOP] = do_loop,
 		[BHI_LAB_END] = do_end,
-		[BHI_LAB_DUMP] = do_dump,
-		[BHI_LAB_DUMPED] = do_dumped,
+		[BHI_LAB_DUMP] = do_hold,
+		[BHI_LAB_DUMPED] = do_release,
 		[BHI_LAB_KILL] = do_kill,
 		[BHI_LAB_ON_SIGNAL] = do_on_signal,
 		[BHI_LAB_ON_FREE] = do_on_free,

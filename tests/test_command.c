@@ -37,6 +37,7 @@
 	"  help      explain a command\n"                                           \
 	"  info      show the zone a program would get here, and what the machine " \
 	"allows\n"                                                                  \
+	"  lab       replay deadlocks under the rules of kernel eras\n"             \
 	"  version   print the version\n"                                           \
 	"\n"                                                                        \
 	"Options:\n"                                                                \

@@ -67,10 +67,10 @@ static void kill_one(struct bh_group *group, unsigned long number)
 	ck_assert_int_eq(
 		bh_task_enter(task, number % 2 ? fill_map : fill_heap, NULL, NULL),
 		expected);
-	if (idle)
-		support_set(group, BH_MAX, 512 * KIB);
 	bh_task_put(idle);
 	bh_task_put(task);
+	if (expected != -ECANCELED)
+		support_set(group, BH_MAX, 512 * KIB);
 }
 
 static void kill_many(unsigned long nr)
