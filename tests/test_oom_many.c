@@ -69,8 +69,8 @@ static void kill_one(struct bh_group *group, unsigned long number)
 		expected);
 	bh_task_put(idle);
 	bh_task_put(task);
-	if (expected != -ECANCELED)
-		support_set(group, BH_MAX, 512 * KIB);
+	/* Nobody is left to be killed for that. */
+	support_set(group, BH_MAX, 512 * KIB);
 }
 
 static void kill_many(unsigned long nr)
