@@ -26,9 +26,10 @@ struct footprint {
 	unsigned nr_descriptors, nr_areas;
 };
 
-static struct footprint footprint(void)
+/* With @nr_kept tasks that are still there. */
+static struct footprint footprint(unsigned nr_kept)
 {
-	while (bhi_tasks_count())
+	while (bhi_tasks_count() > nr_kept)
 		sched_yield();
 	return (struct footprint){
 		.rss = support_status_bytes("VmRSS"),
@@ -94,9 +95,9 @@ START_TEST(many_oom_kills_leave_nothing_behind)
 
 	support_start_tasks(TASK_ZONE, 0);
 	kill_many(NR_PER_GROUP);
-	before = footprint();
+	before = footprint(0);
 	kill_many(nr);
-	after = footprint();
+	after = footprint(0);
 	printf("%lu kills: resident %lu -> %lu KiB, address space %lu -> %lu KiB, "
 	       "descriptors %u -> %u\n",
 		nr, before.rss / KIB, after.rss / KIB, before.address_space / KIB,
@@ -112,12 +113,42 @@ START_TEST(many_oom_kills_leave_nothing_behind)
 }
 END_TEST
 
+/* What the test above would see of a host, or a library, that forgets a few. */
+#define NR_KEPT 20
+
+START_TEST(were_a_handle_in_a_hundred_kept_it_would_show)
+{
+	struct footprint before, after;
+	struct bh_task *kept[NR_KEPT];
+
+	support_start_tasks(TASK_ZONE, 0);
+	kill_many(NR_PER_GROUP);
+	before = footprint(0);
+	for (int i = 0; i < NR_KEPT; i++) {
+		struct bh_group *group = support_limited(NULL, "small", 512 * KIB);
+
+		kill_many(99);
+		kept[i] = support_task(group, "kept", 0);
+		ck_assert_int_eq(
+			bh_task_enter(kept[i], fill_map, NULL, NULL), -ECANCELED);
+		bh_group_put(group);
+	}
+	after = footprint(NR_KEPT);
+	ck_assert_uint_eq(after.nr_areas, before.nr_areas + NR_KEPT);
+	for (int i = 0; i < NR_KEPT; i++)
+		bh_task_put(kept[i]);
+	ck_assert_uint_eq(footprint(0).nr_areas, before.nr_areas);
+	support_end();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	/* A kill takes a tenth of a millisecond; a slow machine gets a hundred times
 	 * that. */
 	tcase_set_timeout(tcase, 60 + (double)support_number("BH_OOM_KILLS", 0) / 100);
 	tcase_add_test(tcase, many_oom_kills_leave_nothing_behind);
+	tcase_add_test(tcase, were_a_handle_in_a_hundred_kept_it_would_show);
 }
 
 int main(void)
