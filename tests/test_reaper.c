@@ -15,6 +15,7 @@
 #include "base/policy.h"
 #include "oom/reaper.h"
 #include "support.h"
+#include "support_stop.h"
 #include "support_task.h"
 
 #define VICTIM_SIZE (16 * MIB)
@@ -537,6 +538,15 @@ START_TEST(were_those_given_up_not_skipped_nobody_else_would_be_chosen)
 }
 END_TEST
 
+static void await_try(void)
+{
+	static struct support_stop tries[4];
+	static unsigned nr;
+
+	support_watch(&tries[nr], BHI_TP_BACK_OFF, SUPPORT_OUTSIDE);
+	support_stop_await(&tries[nr++]);
+}
+
 START_TEST(a_victim_that_lets_go_in_time_is_reaped)
 {
 	struct bhi_reaper_stat stat;
@@ -545,7 +555,8 @@ START_TEST(a_victim_that_lets_go_in_time_is_reaped)
 	support_start_tasks(TASK_ZONE, 1000);
 	holder_begin(&holder, NULL, "holder", VICTIM_SIZE);
 	ck_assert_int_eq(bh_task_kill(holder.task), 0);
-	support_await(&holder.task->nr_tries, 2);
+	await_try();
+	await_try();
 	ck_assert_uint_eq(support_task_stat(holder.task).bytes, VICTIM_SIZE);
 	ck_assert_uint_eq(support_task_stat(holder.task).is_reaped, 0);
 	holder_end(&holder);
@@ -565,10 +576,12 @@ START_TEST(a_task_that_is_dumped_is_reaped_afterwards)
 	ck_assert_int_eq(bh_task_dump_begin(task), 0);
 	ck_assert_int_eq(bh_task_dump_begin(task), 0);
 	ck_assert_int_eq(bh_task_kill(task), 0);
-	support_await(&task->nr_tries, 2);
+	await_try();
+	await_try();
 	ck_assert_uint_ge(support_private_rss(), VICTIM_SIZE);
 	bh_task_dump_end(task);
-	support_await(&task->nr_tries, 4);
+	await_try();
+	await_try();
 	ck_assert_uint_ge(support_private_rss(), VICTIM_SIZE);
 	bh_task_dump_end(task);
 	support_await_reaped(task);
