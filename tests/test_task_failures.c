@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -38,7 +39,8 @@ static struct {
 	struct bh_mutex mutex;
 	struct bh_rwlock rwlock;
 	struct bh_cond cond;
-	int nr_defers;
+	int nr_defers, null;
+	size_t charged;
 } world;
 
 static void require_at(bool ok, const char *what, int line)
@@ -104,6 +106,93 @@ static int run_questions(void)
 static int run_kill(void)
 {
 	return bh_task_kill(world.task);
+}
+
+/* Bodies that end tasks which have memory, or find what others have left */
+
+static int run_put_filled(void)
+{
+	bh_task_put(world.task);
+	world.task = NULL;
+	return 0;
+}
+
+static int run_kill_filled(void)
+{
+	struct bh_report report;
+
+	require(bh_task_kill(world.task) == 0);
+	require(bh_task_kill(world.task) == -ESRCH);
+	require(bh_task_enter(world.task, do_nothing, NULL, &report) == -ECANCELED);
+	require(report.reason == BH_KILLED_CALLER && report.bytes >= MIB / 2);
+	return 0;
+}
+
+static int take_little(void *arg)
+{
+	char *p = bh_calloc(1, 3000);
+
+	(void)arg;
+	if (!p)
+		return -errno;
+	require(is_filled(p, 3000, 0));
+	memset(p, 'l', 3000);
+	return 0;
+}
+
+/* The second finds the area of the first; the third is not granted its pages. */
+static int run_warm(void)
+{
+	struct bh_report report;
+	int r;
+
+	for (int i = 0; i < 3; i++) {
+		if (i == 2)
+			require(bh_group_set(world.group, BH_MAX, 0) == 0);
+		r = bh_task_run(world.group, NULL, take_little, NULL, &report);
+		if (i == 2 && r == -ECANCELED)
+			return 0;
+		if (r || report.value)
+			return r ? r : report.value;
+	}
+	return -EXFULL;
+}
+
+static int run_set_max(void)
+{
+	int r = bh_group_set(world.group, BH_MAX, 4096);
+
+	require(stat_of(world.task).killed == BH_KILLED_OOM);
+	return r;
+}
+
+static int run_charge_killing(void)
+{
+	int r;
+
+	require(bh_group_set(world.group, BH_ON_LIMIT, BH_KILL) == 0);
+	require(bh_group_set(world.group, BH_MAX, MIB) == 0);
+	/* As small as a request must be that others are killed for. */
+	for (int i = 0; i < 30; i++) {
+		r = bh_charge(world.group, 30000, 0);
+		if (r)
+			return r;
+		world.charged += 30000;
+	}
+	require(stat_of(world.task).killed == BH_KILLED_OOM);
+	return 0;
+}
+
+static int run_report(void)
+{
+	int r = bh_report_write(world.null, BH_TEXT);
+
+	return r ? r : bh_report_write(world.null, BH_JSON);
+}
+
+static int run_audit(void)
+{
+	return bh_audit();
 }
 
 /* The system has no memory for locks, which need none. */
@@ -287,6 +376,39 @@ static int run_defer(void)
 	return bh_undefer(count_defer, &world);
 }
 
+/* What is shared stays so. */
+static int run_realloc_shared(void)
+{
+	void *p;
+
+	world.shared = bh_alloc(world.group, 100, 0);
+	if (!world.shared)
+		return -errno;
+	p = bh_realloc(world.shared, 100000);
+	if (!p)
+		return -errno;
+	world.shared = p;
+	require(bh_group_of(p) == world.group && bh_usable_size(p) >= 100000);
+	return 0;
+}
+
+/* What it may have past the limit, and the decision at the end of the section. */
+static int run_hold_at_limit(void)
+{
+	require(bh_group_set(world.group, BH_MAX, 100000) == 0);
+	bh_hold();
+	for (int i = 0; i < 1000; i++) {
+		char *p = bh_malloc(2000);
+
+		if (!p)
+			break;
+		memset(p, 'h', 2000);
+	}
+	require(bh_check() == 0 || stat_of(world.task).killed);
+	bh_release();
+	return 0;
+}
+
 static int run_kill_self(void)
 {
 	bh_task_kill(bh_current());
@@ -302,6 +424,7 @@ struct body {
 	bool may_end;      /* the task: there is no other way to say it */
 	bool ends;         /* the task is killed by it */
 	bool no_room_once; /* a charge that is refused for ever is waited for */
+	bool zaps_once;    /* pages that are kept for ever would have no owner */
 	void *(*beside)(void *arg);
 };
 
@@ -312,6 +435,11 @@ struct body {
 #define BODY_INSIDE(run_, name, ...)                                            \
 	{                                                                       \
 		.run = run_, .functions = {name}, .inside = true, ##__VA_ARGS__ \
+	}
+
+#define BODY_FILLED(run_, name, ...)                                             \
+	{                                                                        \
+		.run = run_, .functions = {name}, .has_map = true, ##__VA_ARGS__ \
 	}
 
 static const struct body bodies[] = {
@@ -350,6 +478,15 @@ static const struct body bodies[] = {
 		.inside = true},
 	{.run = run_defer, .functions = {"bh_defer", "bh_undefer"}, .inside = true},
 	BODY_INSIDE(run_kill_self, "bh_task_kill", .ends = true),
+	BODY_FILLED(run_put_filled, "bh_task_put", .zaps_once = true),
+	BODY_FILLED(run_kill_filled, "bh_task_kill"),
+	{.run = run_warm, .functions = {"bh_task_run"}, .zaps_once = true},
+	BODY_FILLED(run_set_max, "bh_group_set"),
+	BODY_FILLED(run_charge_killing, "bh_charge"),
+	BODY_FILLED(run_report, "bh_report_write"),
+	BODY_FILLED(run_audit, "bh_audit"),
+	BODY_INSIDE(run_realloc_shared, "bh_realloc"),
+	BODY_INSIDE(run_hold_at_limit, "bh_release", .may_end = true),
 };
 
 struct call {
@@ -391,6 +528,7 @@ static void prepare(const struct call *call)
 		setenv("BULKHEAD_PAGEFAULT", "mprotect", 1);
 	else
 		unsetenv("BULKHEAD_PAGEFAULT");
+	world.null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (call->body->alone)
 		return;
 	world.group = bh_group_new(NULL, "group");
@@ -437,6 +575,8 @@ static int run(const struct call *call)
 static void check_nothing_left(void)
 {
 	bh_free(world.shared);
+	if (world.charged)
+		bh_uncharge(world.group, world.charged);
 	/* What the kernel refused to zap goes with the last reference, which may be the
 	 * reaper's. */
 	if (world.task && stat_of(world.task).killed)
@@ -512,12 +652,15 @@ static unsigned run_until_unmet(const struct call *which)
 static struct call call_of(int i, enum bhi_failpoint_mode mode)
 {
 	const struct body *body = &bodies[i / NR_BACKENDS];
-	bool forever = mode == BHI_FP_PERSISTENT && body->no_room_once;
+	bool forever = mode == BHI_FP_PERSISTENT;
+	unsigned kinds = forever && body->no_room_once ? KERNEL_POINTS : ALL_POINTS;
 
+	if (forever && body->zaps_once)
+		kinds &= ~(1u << BHI_FP_MPROTECT);
 	return (struct call){
 		.body = body,
 		.nth = 1,
-		.kinds = forever ? KERNEL_POINTS : ALL_POINTS,
+		.kinds = kinds,
 		.mode = mode,
 		.mprotect = i % NR_BACKENDS,
 	};
@@ -566,7 +709,8 @@ START_TEST(the_loop_over_tasks_refuses_what_it_is_meant_to)
 		int (*run_)(void) = call.body->run;
 
 		/* Charge and pages of each kind; the stack and the thread; the rest. */
-		if (run_ == run_malloc || run_ == run_calloc || run_ == run_realloc)
+		if (run_ == run_malloc || run_ == run_calloc || run_ == run_realloc ||
+			run_ == run_warm || run_ == run_hold_at_limit)
 			ck_assert_uint_ge(run_until_unmet(&call), 8);
 		else if (run_ == run_enter)
 			ck_assert_uint_ge(run_until_unmet(&call), 3);
