@@ -278,7 +278,8 @@ void bh_free(void *ptr);
  * bh_cache_alloc: an object charged to @group (NULL: the root). BH_ZERO with a
  * constructor is EINVAL.
  * bh_cache_free: NULL is fine; -EINVAL (and nothing freed) for an object of another
- * cache. bh_free takes cache objects too.
+ * cache, and for no object at all, which a debug build reports as bh_free does. bh_free
+ * takes cache objects too.
  * bh_cache_destroy: -EBUSY while objects are live; 0 for NULL.
  */
 struct bh_cache *bh_cache_new(
@@ -291,7 +292,8 @@ int bh_cache_destroy(struct bh_cache *cache);
  * Whole pages: 2^@order of them, aligned to their size, charged to @group (NULL: the
  * root). Orders above 3 are costly: they fail after one round of reclaim. NULL and
  * ENOMEM, or EINVAL for an order above BH_MAX_ORDER or contradicting flags.
- * bh_free_pages: -EINVAL, and nothing freed, when @order is not that of the allocation.
+ * bh_free_pages: -EINVAL, and nothing freed, when @order is not that of the allocation,
+ * or when there is none, which a debug build reports as bh_free does.
  */
 void *bh_alloc_pages(struct bh_group *group, unsigned order, unsigned flags);
 int bh_free_pages(void *pages, unsigned order);

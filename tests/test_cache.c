@@ -219,9 +219,12 @@ START_TEST(only_objects_of_the_cache_are_freed_through_it)
 	ck_assert_int_eq(bh_cache_free(other, p), -EINVAL);
 	ck_assert_int_eq(bh_cache_free(one, plain), -EINVAL);
 	ck_assert_int_eq(bh_cache_free(one, run), -EINVAL);
-	ck_assert_int_eq(bh_cache_free(one, p + 8), -EINVAL);
-	ck_assert_int_eq(bh_cache_free(one, &stack), -EINVAL);
-	ck_assert_int_eq(bh_cache_free(one, heap), -EINVAL);
+	/* Debug builds report these: test_misuse. */
+	if (!BH_DEBUG) {
+		ck_assert_int_eq(bh_cache_free(one, p + 8), -EINVAL);
+		ck_assert_int_eq(bh_cache_free(one, &stack), -EINVAL);
+		ck_assert_int_eq(bh_cache_free(one, heap), -EINVAL);
+	}
 	ck_assert_int_eq(bh_cache_free(NULL, p), -EINVAL);
 	ck_assert_int_eq(bh_cache_free(one, NULL), 0);
 	ck_assert_int_eq(bh_cache_free(NULL, NULL), 0);

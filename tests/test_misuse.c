@@ -183,6 +183,103 @@ static void free_after_drop(void *arg)
 	end();
 }
 
+static void free_after_drop_in_a_slab(void *arg)
+{
+	void *p;
+
+	(void)arg;
+	start();
+	outgrow_shared_slabs(100);
+	p = take(100);
+	ck_assert_int_eq(bh_group_drop(group), 0);
+	announce(p);
+	bh_free(p);
+	end();
+}
+
+static void free_after_drop_in_a_shared_slab(void *arg)
+{
+	struct bh_group *other;
+	void *p;
+
+	(void)arg;
+	start();
+	other = support_group(NULL, "other");
+	ck_assert_ptr_nonnull(bh_alloc(other, 100, 0));
+	p = take(100);
+	ck_assert_int_eq(bh_group_drop(group), 0);
+	announce(p);
+	bh_free(p);
+	end();
+}
+
+static void free_twice_of_pages_of_an_order(void *arg)
+{
+	void *p;
+
+	(void)arg;
+	start();
+	p = bh_alloc_pages(group, 2, 0);
+	ck_assert_int_eq(bh_free_pages(p, 2), 0);
+	announce(p);
+	ck_assert_int_eq(bh_free_pages(p, 2), -EINVAL);
+	end();
+}
+
+static void free_the_stack_as_pages(void *arg)
+{
+	char stack = 0;
+
+	(void)arg;
+	start();
+	announce(&stack);
+	ck_assert_int_eq(bh_free_pages(&stack, 0), -EINVAL);
+	end();
+}
+
+static void free_the_stack_as_of_a_cache(void *arg)
+{
+	struct bh_cache *cache;
+	char stack = 0;
+
+	(void)arg;
+	start();
+	cache = bh_cache_new("items", 100, 0, NULL);
+	announce(&stack);
+	ck_assert_int_eq(bh_cache_free(cache, &stack), -EINVAL);
+	end();
+}
+
+static void free_what_was_moved(void *arg)
+{
+	void *p;
+
+	(void)arg;
+	start();
+	p = take(500000);
+	ck_assert_ptr_nonnull(bh_realloc_flags(p, 5000000, 0));
+	announce(p);
+	bh_free(p);
+	end();
+}
+
+/* The earlier free is told of the object that was there last, not of one before. */
+static void free_twice_where_another_was_before(void *arg)
+{
+	void *p, *q;
+
+	(void)arg;
+	start();
+	p = take(500000);
+	free_it(p);
+	q = take(500000);
+	ck_assert_ptr_eq(p, q);
+	bh_free(q);
+	announce(q);
+	bh_free(q);
+	end();
+}
+
 static void free_the_inside_of_pages(void *arg)
 {
 	char *p;
@@ -344,11 +441,15 @@ struct misuse {
 	const char *debug, *release; /* what is said; NULL: nothing can be promised */
 	bool before;                 /* a debug build names the earlier free too */
 	bool elsewhere;              /* the call is not in .fn */
+	bool before_elsewhere;       /* the earlier one is not */
 };
 
 static const struct misuse misuses[] = {
 	{.fn = free_twice, .debug = TWICE, .before = true},
-	{.fn = free_again_after_another_thread, .debug = TWICE, .before = true},
+	{.fn = free_again_after_another_thread,
+		.debug = TWICE,
+		.before = true,
+		.before_elsewhere = true},
 	{.fn = free_again_by_another_thread,
 		.debug = TWICE,
 		.before = true,
@@ -360,9 +461,32 @@ static const struct misuse misuses[] = {
 		.before = true},
 	{.fn = free_twice_the_last_of_a_shared_slab,
 		.debug = NO_OBJECT,
-		.release = NO_OBJECT},
-	{.fn = free_twice_of_pages, .debug = NO_OBJECT, .release = NO_OBJECT},
-	{.fn = free_after_drop, .debug = NO_OBJECT, .release = NO_OBJECT},
+		.release = NO_OBJECT,
+		.before = true},
+	{.fn = free_twice_of_pages,
+		.debug = NO_OBJECT,
+		.release = NO_OBJECT,
+		.before = true},
+	{.fn = free_after_drop, .debug = NO_OBJECT, .release = NO_OBJECT, .before = true},
+	{.fn = free_after_drop_in_a_slab,
+		.debug = NO_OBJECT,
+		.release = NO_OBJECT,
+		.before = true},
+	{.fn = free_after_drop_in_a_shared_slab,
+		.debug = TWICE,
+		.release = NO_OBJECT,
+		.before = true},
+	{.fn = free_twice_of_pages_of_an_order, .debug = NO_OBJECT, .before = true},
+	{.fn = free_the_stack_as_pages, .debug = FOREIGN},
+	{.fn = free_the_stack_as_of_a_cache, .debug = FOREIGN},
+	{.fn = free_what_was_moved,
+		.debug = NO_OBJECT,
+		.release = NO_OBJECT,
+		.before = true},
+	{.fn = free_twice_where_another_was_before,
+		.debug = NO_OBJECT,
+		.release = NO_OBJECT,
+		.before = true},
 	{.fn = free_the_inside_of_pages, .debug = NO_OBJECT, .release = NO_OBJECT},
 	{.fn = free_a_later_page, .debug = NO_OBJECT, .release = NO_OBJECT},
 	{.fn = free_the_inside_of_an_object, .debug = INSIDE},
@@ -380,7 +504,10 @@ static const struct misuse misuses[] = {
 		.debug = NO_OBJECT,
 		.release = NO_OBJECT},
 	{.fn = reallocate_what_malloc_gave, .debug = FOREIGN, .release = FOREIGN},
-	{.fn = reallocate_what_was_freed, .debug = NO_OBJECT, .release = NO_OBJECT},
+	{.fn = reallocate_what_was_freed,
+		.debug = NO_OBJECT,
+		.release = NO_OBJECT,
+		.before = true},
 };
 
 /* A place in the code of the case: no function here is longer. */
@@ -392,7 +519,8 @@ static bool is_in(void (*fn)(void *), uintptr_t where)
 static void check_message(const struct misuse *misuse, const char *said,
 	const struct support_output *output)
 {
-	const char *before = BH_DEBUG && misuse->before ? "; freed before from 0x" : "\n";
+	bool has_before = BH_DEBUG && misuse->before;
+	const char *before = has_before ? "; freed before from 0x" : "\n";
 	uintptr_t where = 0;
 	char head[256];
 	int len;
@@ -405,6 +533,13 @@ static void check_message(const struct misuse *misuse, const char *said,
 	ck_assert_int_eq(sscanf(output->err + len, "%" SCNxPTR, &where), 1);
 	ck_assert_msg(is_in(misuse->fn, where) != misuse->elsewhere, "%s", output->err);
 	ck_assert_msg(support_contains(output->err + len, before), "%s", output->err);
+	if (has_before) {
+		ck_assert_int_eq(sscanf(strstr(output->err, before) + strlen(before),
+					 "%" SCNxPTR, &where),
+			1);
+		ck_assert_msg(is_in(misuse->fn, where) != misuse->before_elsewhere, "%s",
+			output->err);
+	}
 	ck_assert_int_eq(support_count_lines(output->err), 1);
 }
 

@@ -61,12 +61,14 @@ START_TEST(pages_are_freed_only_with_the_order_they_were_taken_with)
 			if (other != order)
 				ck_assert_int_eq(bh_free_pages(p, other), -EINVAL);
 		}
-		if (order)
+		/* Debug builds report what is no pointer to pages: test_misuse. */
+		if (order && !BH_DEBUG)
 			ck_assert_int_eq(
 				bh_free_pages(p + BH_PAGE_SIZE, order - 1), -EINVAL);
 		ck_assert_uint_eq(support_usage(group), BH_PAGE_SIZE << order);
 		ck_assert_int_eq(bh_free_pages(p, order), 0);
-		ck_assert_int_eq(bh_free_pages(p, order), -EINVAL);
+		if (!BH_DEBUG)
+			ck_assert_int_eq(bh_free_pages(p, order), -EINVAL);
 	}
 	ck_assert_int_eq(bh_free_pages(NULL, 3), 0);
 	ck_assert_uint_eq(support_usage(group), 0);

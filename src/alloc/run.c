@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "alloc/buddy.h"
+#include "alloc/freed.h"
 #include "alloc/run.h"
 #include "charge/charge.h"
 #include "reclaim/background.h"
@@ -72,6 +73,7 @@ void *bhi_run_object_alloc(
 		bhi_uncharge(group, (int64_t)bytes, false);
 		return NULL;
 	}
+	bhi_freed_note(run, NULL);
 	link_run(group, bhi_page_of(run), nr_pages);
 	if ((flags & BH_ZERO) && !zeroed)
 		memset(run, 0, bytes);
@@ -103,6 +105,7 @@ void bhi_runs_drop(struct bh_group *group)
 		bhi_lock_release(&group->owned_lock);
 		if (!page)
 			return;
+		bhi_freed_note_drop(bhi_page_address(bhi_page_index(page)));
 		give_back(group, page);
 	}
 }

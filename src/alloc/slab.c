@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "alloc/buddy.h"
+#include "alloc/freed.h"
 #include "alloc/slab.h"
 #include "base/pool.h"
 #include "task/section.h"
@@ -132,14 +133,35 @@ static bool debug_init(struct bhi_slab *slab)
 	return slab->debug;
 }
 
+/* What the slab knows of its objects is remembered a little longer. */
 static void debug_fini(struct bhi_slab *slab)
 {
+	for (uint32_t i = 0; i < slab->nr_objects; i++) {
+		const void *object = slab->base + (size_t)i * slab->size;
+
+		if (bhi_load(&slab->debug[i].live))
+			bhi_freed_note_drop(object);
+		else if (slab->debug[i].freed_from)
+			bhi_freed_note(object, slab->debug[i].freed_from);
+	}
 	bhi_meta_unmap(slab->debug, debug_bytes(slab));
 }
 
 void bhi_slab_note_alloc(struct bhi_slab *slab, const void *object)
 {
+	bhi_freed_note(object, NULL);
 	bhi_store(&debug_of(slab, object)->live, true);
+}
+
+void bhi_slab_note_drop(struct bhi_slab *slab, const void *object)
+{
+	debug_of(slab, object)->freed_from = bhi_freed_dropping;
+	bhi_store(&debug_of(slab, object)->live, false);
+}
+
+const void *bhi_slab_freed_from(struct bhi_slab *slab, const void *object)
+{
+	return debug_of(slab, object)->freed_from;
 }
 
 bool bhi_slab_note_free(struct bhi_slab *slab, const void *object, const void *where)

@@ -124,17 +124,31 @@ static inline bool bhi_slab_has_object(const struct bhi_slab *slab, const void *
 
 /*
  * Misuse detection of debug builds: which objects are live, and who freed the others.
- * note_free returns false, after the report, for an object that is not live.
+ * note_free returns false, after the report, for an object that is not live. note_drop is
+ * for those that go with their group.
  */
 #if BH_DEBUG
 /* Context: any, no allocation. */
 void bhi_slab_note_alloc(struct bhi_slab *slab, const void *object);
 /* Context: any, no allocation. */
 bool bhi_slab_note_free(struct bhi_slab *slab, const void *object, const void *where);
+/* Context: any, no allocation. */
+void bhi_slab_note_drop(struct bhi_slab *slab, const void *object);
+/* From where an object that is not live was freed; NULL: not known. Context: any. */
+const void *bhi_slab_freed_from(struct bhi_slab *slab, const void *object);
 #else
 static inline void bhi_slab_note_alloc(struct bhi_slab *slab, const void *object)
 {
 	(void)slab, (void)object;
+}
+static inline void bhi_slab_note_drop(struct bhi_slab *slab, const void *object)
+{
+	(void)slab, (void)object;
+}
+static inline const void *bhi_slab_freed_from(struct bhi_slab *slab, const void *object)
+{
+	(void)slab, (void)object;
+	return NULL;
 }
 static inline bool bhi_slab_note_free(
 	struct bhi_slab *slab, const void *object, const void *where)

@@ -247,6 +247,7 @@ static uint32_t drop_in_slab(struct small_pool *pool, struct bhi_slab *slab,
 	bhi_assert_held(&pool->lock);
 	for (uint32_t i = 0; i < nr_objects; i++) {
 		if (bhi_load(&slab->owners[i]) == owner) {
+			bhi_slab_note_drop(slab, slab->base + (size_t)i * slab->size);
 			give(pool, slab, i, doomed);
 			nr++;
 		}

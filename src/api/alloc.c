@@ -13,6 +13,7 @@
 #include "account/pressure.h"
 #include "account/waiters.h"
 #include "alloc/cache.h"
+#include "alloc/freed.h"
 #include "alloc/run.h"
 #include "alloc/small.h"
 #include "alloc/private.h"
@@ -191,12 +192,30 @@ BHI_API void *bh_alloc_aligned(
 		(unsigned)__builtin_ctzl(align) - (unsigned)BHI_PAGE_SHIFT, flags);
 }
 
+/* Where an object that began at @ptr was freed, as far as debug builds know. */
+static const void *freed_where(const void *ptr)
+{
+	if (bhi_page_is_known(ptr)) {
+		struct bhi_page *page = bhi_page_of(ptr);
+		uint8_t type = bhi_load_acquire(&page->type);
+
+		if (type == BHI_PAGE_SLAB || type == BHI_PAGE_SLAB_ODD) {
+			struct bhi_slab *slab = bhi_slab_of(page);
+
+			return bhi_slab_has_object(slab, ptr)
+				       ? bhi_slab_freed_from(slab, ptr)
+				       : NULL;
+		}
+	}
+	return bhi_freed_where(ptr);
+}
+
 /* Report a pointer that is no live object of ours. */
 static BHI_COLD void free_wild(const void *ptr, const void *where)
 {
 	bhi_misuse(bhi_window_contains(ptr) ? "free of a pointer that is no live object"
 					    : "free of a pointer that is not Bulkhead's",
-		ptr, where, NULL);
+		ptr, where, freed_where(ptr));
 }
 
 static BHI_NOINLINE void free_slow(void *ptr, const void *where)
@@ -237,6 +256,7 @@ static BHI_NOINLINE void free_slow(void *ptr, const void *where)
 	case BHI_PAGE_RUN:
 		if ((uintptr_t)ptr % BHI_PAGE_SIZE)
 			break;
+		bhi_freed_note(ptr, where);
 		bhi_run_object_free(page);
 		return;
 	default:
@@ -349,7 +369,10 @@ BHI_API void *bh_realloc_flags(void *ptr, size_t size, unsigned flags)
 	memcpy(p, ptr, bhi_min(usable, size));
 	if ((flags & BH_ZERO) && size > usable)
 		memset((char *)p + usable, 0, bh_usable_size(p) - usable);
-	bh_free(ptr);
+	if (BH_DEBUG)
+		free_slow(ptr, __builtin_return_address(0));
+	else
+		bh_free(ptr);
 	return p;
 }
 
@@ -362,15 +385,27 @@ BHI_API void *bh_alloc_pages(struct bh_group *group, unsigned order, unsigned fl
 	return alloc_run(group, BHI_PAGE_SIZE << order, order, flags);
 }
 
+/* What can tell its caller by an error does; a debug build stops where it happens. */
+static BHI_COLD int refuse_wild(const void *ptr, const void *where)
+{
+	if (BH_DEBUG)
+		free_wild(ptr, where);
+	return -EINVAL;
+}
+
 BHI_API int bh_free_pages(void *pages, unsigned order)
 {
+	const void *where = __builtin_return_address(0);
 	struct bhi_slab *slab;
 
 	if (!pages)
 		return 0;
-	if (order > BH_MAX_ORDER || !find_object(pages, &slab) || slab ||
+	if (!find_object(pages, &slab))
+		return refuse_wild(pages, where);
+	if (order > BH_MAX_ORDER || slab ||
 		bhi_run_nr_pages(bhi_page_of(pages)) != (size_t)1 << order)
 		return -EINVAL;
+	bhi_freed_note(pages, where);
 	bhi_run_object_free(bhi_page_of(pages));
 	return 0;
 }
@@ -435,13 +470,16 @@ BHI_API void *bh_cache_alloc(
 
 BHI_API int bh_cache_free(struct bh_cache *cache, void *object)
 {
+	const void *where = __builtin_return_address(0);
 	struct bhi_slab *slab;
 
 	if (!object)
 		return 0;
-	if (!cache || !find_object(object, &slab) || !slab || slab->cache != cache)
+	if (!find_object(object, &slab))
+		return refuse_wild(object, where);
+	if (!cache || !slab || slab->cache != cache)
 		return -EINVAL;
-	free_slow(object, __builtin_return_address(0));
+	free_slow(object, where);
 	return 0;
 }
 

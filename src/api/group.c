@@ -4,6 +4,7 @@
 #include "account/protection.h"
 #include "account/stock.h"
 #include "account/waiters.h"
+#include "alloc/freed.h"
 #include "alloc/heap.h"
 #include "alloc/run.h"
 #include "alloc/small.h"
@@ -190,9 +191,11 @@ BHI_API int bh_group_drop(struct bh_group *group)
 {
 	if (!group || bhi_process_inert())
 		return -EINVAL;
+	bhi_freed_drop_from(__builtin_return_address(0));
 	bhi_heaps_drop(group);
 	bhi_small_drop(group);
 	bhi_runs_drop(group);
+	bhi_freed_drop_from(NULL);
 	bhi_stock_drain(group);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "alloc/freed.h"
 #include "alloc/map.h"
 #include "api/private.h"
 #include "api/start.h"
@@ -23,9 +24,11 @@ static BHI_NOINLINE void *alloc_slow(size_t size, bool zero)
 	}
 	/* A child of fork must not get as far as a lock. */
 	p = bhi_process_inert() ? NULL : bhi_private_alloc(task, size, &zeroed);
-	if (!p)
+	if (p)
+		bhi_freed_note(p, NULL);
+	else
 		errno = ENOMEM;
-	else if (zero && !zeroed)
+	if (p && zero && !zeroed)
 		memset(p, 0, size);
 	return p;
 }
@@ -39,8 +42,10 @@ BHI_API void *bh_malloc(size_t size)
 		void *object =
 			bhi_private_try_alloc(task, bhi_class_table[(size + 7) >> 3]);
 
-		if (bhi_likely(object != NULL))
+		if (bhi_likely(object != NULL)) {
+			bhi_freed_note(object, NULL);
 			return object;
+		}
 	}
 	return alloc_slow(size, false);
 }
@@ -62,7 +67,8 @@ static bool fits_in_place(size_t usable, size_t size)
 	return size <= usable && (size >= usable / 2 || usable <= 64);
 }
 
-static void *private_realloc(struct bh_task *task, void *ptr, size_t usable, size_t size)
+static void *private_realloc(
+	struct bh_task *task, void *ptr, size_t usable, size_t size, const void *where)
 {
 	void *p;
 
@@ -72,7 +78,8 @@ static void *private_realloc(struct bh_task *task, void *ptr, size_t usable, siz
 	if (!p)
 		return NULL;
 	memcpy(p, ptr, bhi_min(usable, size));
-	(void)bhi_private_free(task, ptr);
+	if (bhi_private_free(task, ptr))
+		bhi_freed_note(ptr, where);
 	return p;
 }
 
@@ -88,21 +95,25 @@ BHI_API void *bh_realloc(void *ptr, size_t size)
 	usable = task ? bhi_private_size(task, ptr) : 0;
 	if (!usable) {
 		bhi_misuse("realloc of a pointer that is no live object of this task",
-			ptr, __builtin_return_address(0), NULL);
+			ptr, __builtin_return_address(0), bhi_freed_where(ptr));
 		errno = EINVAL;
 		return NULL;
 	}
-	return private_realloc(task, ptr, usable, size);
+	return private_realloc(task, ptr, usable, size, __builtin_return_address(0));
 }
 
 void bhi_api_free_private(void *ptr, const void *where)
 {
 	struct bh_task *task = bhi_task_current;
 
-	if (bhi_process_inert() || (task && bhi_private_free(task, ptr)))
+	if (bhi_process_inert())
 		return;
+	if (task && bhi_private_free(task, ptr)) {
+		bhi_freed_note(ptr, where);
+		return;
+	}
 	bhi_misuse("free of a pointer that is no live object of this task", ptr, where,
-		NULL);
+		bhi_freed_where(ptr));
 }
 
 BHI_API void *bh_map(size_t size, unsigned flags)
