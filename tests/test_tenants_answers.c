@@ -185,9 +185,10 @@ static void *stop_main(void *unused)
 
 /* More than a connection takes before its client reads, so that an answer is begun and
  * not yet sent when the script has ended. */
-static void start_large(void)
+static void start_large(uint64_t grace_ns)
 {
 	set_options();
+	options.grace_ns = grace_ns;
 	options.zone_size = 256 << 20;
 	options.tenant_max = 128 << 20;
 	options.output_max = 32 << 20;
@@ -201,7 +202,7 @@ START_TEST(the_end_of_the_server_waits_for_answers_that_were_begun)
 	struct reply reply;
 	pthread_t thread;
 
-	start_large();
+	start_large(UINT64_C(60000000000));
 	client_init(&other, port, TIMEOUT_MS);
 	cache_lock();
 	ck_assert(client_send(
@@ -229,7 +230,7 @@ START_TEST(the_end_of_the_server_leaves_who_does_not_read)
 	struct client other;
 	struct reply reply;
 
-	start_large();
+	start_large(100000000);
 	client_init(&other, port, TIMEOUT_MS);
 	ck_assert(client_send(
 		&other, "POST", "/run/alice?lang=lua", script, strlen(script)));

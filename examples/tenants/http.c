@@ -29,7 +29,6 @@
 #define SURPLUS_SECONDS 5u
 /* A body longer than this many times the limit is not even read to its end. */
 #define PATIENCE        16u
-#define GRACE_MS        2000u
 
 static struct {
 	/* immutable after init */
@@ -261,10 +260,10 @@ static void on_completed(void *unused, struct MHD_Connection *connection, void *
 }
 
 /* Until every answer that was begun is sent, but for clients that are slow to ask or to
- * read no longer than @ms. */
-static void wait_for_answers(unsigned ms)
+ * read no longer than @ns. */
+static void wait_for_answers(uint64_t ns)
 {
-	uint64_t end_ns = now_ns() + (uint64_t)ms * 1000000;
+	uint64_t end_ns = now_ns() + ns;
 	struct timespec end = {.tv_sec = (time_t)(end_ns / 1000000000),
 		.tv_nsec = (long)(end_ns % 1000000000)};
 
@@ -351,10 +350,10 @@ unsigned server_stop(void)
 	uint64_t nr_left;
 
 	drill_fini();
-	nr_left = run_fini(GRACE_MS);
+	nr_left = run_fini(server.options.grace_ns);
 	if (nr_left)
 		return (unsigned)nr_left;
-	wait_for_answers(GRACE_MS);
+	wait_for_answers(server.options.grace_ns);
 	MHD_stop_daemon(server.daemon);
 	if (listening != MHD_INVALID_SOCKET)
 		close(listening);

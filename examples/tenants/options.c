@@ -43,6 +43,8 @@ static const struct option_row {
 		"limit of the cache that tenants share"},
 	{"deadline", "TIME", "2s", KIND_TIME, AT(deadline_ns), 1000000, UINT64_MAX,
 		"how long a script of a new tenant may run"},
+	{"grace", "TIME", "2s", KIND_TIME, AT(grace_ns), 1000000, UINT64_MAX,
+		"how long scripts may run on, and clients read, when the server ends"},
 	{"body-max", "SIZE", "256K", KIND_SIZE, AT(body_max), 1, 1024 * MIB,
 		"longest script; a longer one is answered 413"},
 	{"output-max", "SIZE", "1M", KIND_SIZE, AT(output_max), 1, 1024 * MIB,

@@ -20,6 +20,7 @@ struct options {
 	uint64_t tenant_max; /* BH_MAX of a new tenant's group */
 	uint64_t cache_max;
 	uint64_t deadline_ns; /* of a new tenant's requests */
+	uint64_t grace_ns;    /* for what is begun when the server ends */
 	uint64_t body_max, output_max;
 	uint64_t nr_connections, nr_workers, nr_tenants, nr_sessions;
 	uint64_t nr_at_once; /* of one tenant, waiting ones included */

@@ -212,12 +212,12 @@ static bool wait_until_quiet_locked(uint64_t deadline_ns)
 	return true;
 }
 
-uint64_t run_fini(unsigned grace_ms)
+uint64_t run_fini(uint64_t grace_ns)
 {
 	uint64_t nr_left;
 
 	pthread_mutex_lock(&pool.lock);
-	if (!wait_until_quiet_locked(now_ns() + (uint64_t)grace_ms * 1000000)) {
+	if (!wait_until_quiet_locked(now_ns() + grace_ns)) {
 		for (struct request *request = pool.first; request;
 			request = request->next)
 			request_abandon(request);
@@ -225,7 +225,7 @@ uint64_t run_fini(unsigned grace_ms)
 			if (pool.running[i])
 				request_abandon(pool.running[i]);
 		}
-		wait_until_quiet_locked(now_ns() + (uint64_t)grace_ms * 1000000);
+		wait_until_quiet_locked(now_ns() + grace_ns);
 	}
 	pool.is_ending = true;
 	pthread_cond_broadcast(&pool.more);

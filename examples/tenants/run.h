@@ -17,10 +17,10 @@ int run_init(const struct options *options);
 /* Run the script of @request on some thread; request_done() is called at its end. */
 void run_submit(struct request *request);
 
-/* End what runs, by killing what has not ended by itself after @grace_ms, and the
+/* End what runs, by killing what has not ended by itself after @grace_ns, and the
  * threads. No request is submitted any more. Returns how many cannot be ended: their
  * threads still use everything. */
-uint64_t run_fini(unsigned grace_ms);
+uint64_t run_fini(uint64_t grace_ns);
 
 /* What the three ways are given. */
 struct run {
