@@ -131,7 +131,7 @@ START_TEST(many_victims_at_a_time_overdraw_their_group_by_no_more_than_it_has)
 	support_await(&dying.nr_ready, NR_DYING);
 	bhi_store_release(&dying.go_on, 1);
 	support_await(&dying.nr_done, NR_DYING);
-	ck_assert_uint_eq(dying.sum, GROUP_MAX);
+	ck_assert_uint_eq(bhi_load(&dying.sum), GROUP_MAX);
 	ck_assert_uint_eq(support_stat(group).overdraft, GROUP_MAX);
 	ck_assert_uint_eq(support_stat(group).usage, LIMIT + GROUP_MAX);
 	ck_assert_uint_eq(support_stat(group).peak, LIMIT + GROUP_MAX);

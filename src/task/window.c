@@ -43,6 +43,7 @@ static struct {
 	struct bhi_lock lock;
 	uint64_t *used; /* a bit for each area */
 	uint32_t hint;  /* below this no area is free */
+	/* atomic; written under the lock */
 	uint32_t nr_used;
 } state = {.uffd = -1, .lock = BHI_LOCK_INIT(BHI_RANK_WINDOW)};
 
@@ -345,7 +346,7 @@ uint32_t bhi_areas_take(uint32_t nr, struct bh_task *task)
 	first = find_free(nr);
 	if (first != BHI_NO_AREA) {
 		set_used(first, nr, true);
-		state.nr_used += nr;
+		bhi_store(&state.nr_used, state.nr_used + nr);
 		if (first == state.hint)
 			state.hint += nr;
 		for (uint32_t i = 0; i < nr; i++)
@@ -364,7 +365,7 @@ void bhi_areas_give(uint32_t first, uint32_t nr)
 	for (uint32_t i = 0; i < nr; i++)
 		bhi_store(&bhi_private.areas[first + i].task, NULL);
 	set_used(first, nr, false);
-	state.nr_used -= nr;
+	bhi_store(&state.nr_used, state.nr_used - nr);
 	state.hint = bhi_min(state.hint, first);
 	bhi_lock_release(&state.lock);
 }
