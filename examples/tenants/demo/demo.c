@@ -77,7 +77,7 @@ static bool phase_run(struct phase *phase)
 	phase->load.has_tasks = !strcmp(phase->contain, "task");
 	phase->load.nr_sessions = demo.is_quick ? 200 : 1000;
 	/* A person waits for less than a test does. */
-	phase->load.patience = demo.is_quick ? 120 : 30;
+	phase->load.patience = demo.is_quick ? 120 : 40;
 	/* Tasks always end; of the others that is not known. */
 	phase->load.hog_timeout_ms = phase->load.has_tasks ? 60000 : 4000;
 	demo.phase_start = now_ns();

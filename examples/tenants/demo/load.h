@@ -103,7 +103,7 @@ void load_pause(struct load *load, int ms);
 void load_harm(struct load *load, const char *what, int status, const char *body);
 void *writer_main(void *arg);
 void *locker_main(void *arg);
-void *sessions_main(void *worker);
+void *sessions_main(void *arg); /* a struct worker */
 
 #define COUNT(load, field) __atomic_fetch_add(&(load)->field, 1, __ATOMIC_RELAXED)
 #define READ(load, field)  __atomic_load_n(&(load)->field, __ATOMIC_RELAXED)
