@@ -6,8 +6,8 @@ FUZZ_SECONDS ?= 30
 COVER_MIN ?= 90
 export PREFIX FUZZ_SECONDS COVER_MIN WERROR
 
-.PHONY: help setup demo test check debug clang release asan ubsan tsan lint fmt layers \
-	symbols bench fuzz cross cover install ci clean
+.PHONY: help setup demo test check debug clang release asan ubsan tsan soak lint fmt \
+	layers symbols bench fuzz cross cover install ci clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -52,6 +52,11 @@ ubsan: ## all tests under UndefinedBehaviorSanitizer alone
 tsan: ## the concurrent tests under ThreadSanitizer
 	@scripts/setup dev
 	@scripts/test tsan --suite concurrent
+
+soak: ## a million OOM kills in one process, after which nothing may be left (20 min)
+	@scripts/setup
+	@scripts/build main tests/test_oom_many
+	@BH_OOM_KILLS=1000000 build/tests/test_oom_many
 
 lint: ## formatting, style rules and clang-tidy
 	@scripts/setup dev
