@@ -41,8 +41,8 @@ extern bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 /*
  * @over cannot take what is asked for. True: trying again makes sense, because memory
  * came back, a victim was found, or somebody else is deciding (then a tick has passed);
- * or the caller is killed and may be unwound: it does not wait, and must not try for ever.
- * False: nobody can be killed. Context: may wait.
+ * or the caller is killed and may be unwound: it does not wait, and must not try for
+ * ever. False: nobody can be killed. Context: may wait.
  */
 bool bhi_oom(struct bh_group *over, const struct bhi_oom_request *request);
 
