@@ -300,17 +300,18 @@ static const struct wrong {
 	void *(*make)(void);
 	bool only_debug; /* the check is not free */
 	bool trusted;    /* by the short way of bh_free, which a debug build has not */
+	bool freed;      /* before: a debug build says from where */
 } wrongs[] = {
-	{wrong_inside, false, true},
-	{wrong_inside_run, false, false},
-	{wrong_past_the_last, false, true},
-	{wrong_run_twice, false, false},
-	{wrong_span_twice, false, false},
-	{wrong_map, false, false},
-	{wrong_task, false, false},
-	{wrong_free_area, false, false},
-	{wrong_twice, false, false},
-	{wrong_never_given, true, true},
+	{wrong_inside, false, true, false},
+	{wrong_inside_run, false, false, false},
+	{wrong_past_the_last, false, true, false},
+	{wrong_run_twice, false, false, true},
+	{wrong_span_twice, false, false, true},
+	{wrong_map, false, false, false},
+	{wrong_task, false, false, false},
+	{wrong_free_area, false, false, false},
+	{wrong_twice, false, false, true},
+	{wrong_never_given, true, true, false},
 };
 
 struct wrong_call {
@@ -363,6 +364,8 @@ START_TEST(wild_and_foreign_pointers_are_reported_and_not_freed)
 		support_capture(misuse_in_child, &call, &output);
 		ck_assert_msg(support_contains(output.err, "no live object of this task"),
 			"%d: %#x %s", _i, (unsigned)output.status, output.err);
+		ck_assert_int_eq(support_contains(output.err, "; freed before from 0x"),
+			BH_DEBUG && call.wrong->freed);
 		if (BH_DEBUG)
 			ck_assert(WIFSIGNALED(output.status) &&
 				  WTERMSIG(output.status) == SIGABRT);
