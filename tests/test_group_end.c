@@ -5,6 +5,8 @@
 
 #include "account/group.h"
 #include "account/stock.h"
+#include "alloc/buddy.h"
+#include "alloc/slab.h"
 #include "base/pool.h"
 #include "support.h"
 #include "support_memory.h"
@@ -340,6 +342,42 @@ START_TEST(a_hundred_thousand_groups_take_at_most_1_KiB_each)
 }
 END_TEST
 
+/*
+ * The same with a 64-byte object in each, and then with 64 of them, so that each has a
+ * slab and a heap of its own: all that is mapped for metadata, descriptors of slabs, page
+ * structs, and what the root is charged more than the objects are large.
+ */
+START_TEST(a_group_that_is_used_costs_what_the_design_says)
+{
+	struct bh_config config = {.size = 1024 * MIB};
+	unsigned nr = _i ? 64 : 1, groups = _i ? MANY / 10 : MANY;
+	uint64_t bytes, most = _i ? 1408 : KIB;
+	struct bhi_buddy_stat pages;
+
+	ck_assert_int_eq(bh_init(&config), 0);
+	bhi_stock_drain(bh_root());
+	bytes = bhi_meta_bytes() + support_usage(bh_root());
+	for (unsigned i = 0; i < groups; i++) {
+		many[i] = support_group(NULL, "many");
+		for (unsigned j = 0; j < nr; j++)
+			take(many[i], 64);
+	}
+	bhi_buddy_stat(&pages);
+	bytes = bhi_meta_bytes() + support_usage(bh_root()) - bytes;
+	bytes += pages.metadata + bhi_load(&bhi_slabs.nr) * sizeof(struct bhi_slab);
+	printf("%u objects: %.1f bytes a group more than they\n", nr,
+		(double)bytes / groups - 64 * nr);
+	/* Debug builds keep a word or two for each object. */
+	if (!BH_DEBUG)
+		ck_assert_uint_le(bytes, groups * (most + 64 * nr));
+	for (unsigned i = 0; i < groups; i++) {
+		ck_assert_int_eq(bh_group_drop(many[i]), 0);
+		bh_group_put(many[i]);
+	}
+	support_end();
+}
+END_TEST
+
 /* Were every free to look at all that is left behind, this would take an hour. */
 START_TEST(what_a_hundred_thousand_deleted_groups_left_goes_piece_by_piece)
 {
@@ -385,6 +423,7 @@ static void add_tests(TCase *tcase)
 		objects_freed_by_others_while_their_thread_lives_take_the_group_along);
 	tcase_add_test(tcase, ids_and_memory_of_groups_that_are_gone_are_used_again);
 	tcase_add_test(tcase, a_hundred_thousand_groups_take_at_most_1_KiB_each);
+	tcase_add_loop_test(tcase, a_group_that_is_used_costs_what_the_design_says, 0, 2);
 	tcase_add_test(
 		tcase, what_a_hundred_thousand_deleted_groups_left_goes_piece_by_piece);
 }

@@ -164,7 +164,7 @@ START_TEST(full_slabs_become_usable_again_when_one_object_is_freed)
 	struct bhi_slab *slab;
 
 	start();
-	/* Begin where eight groups share. */
+	/* Begin where all eight share. */
 	while ((*some)->id % 8)
 		some++;
 	for (int i = 0; i < 8; i++) {

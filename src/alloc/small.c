@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool serves eight groups with neighbouring ids. Its lock covers its slabs and the
+ * A pool serves 32 groups with neighbouring ids. Its lock covers its slabs and the
  * objects in them; no charge is made and no page is taken or given under it.
+ *
+ * Why 32: a hundred thousand groups with one object of 64 bytes take 890 bytes each, with
+ * pools of eight it is 1490. What it costs is the search of bh_group_drop, an eighth.
  */
 #include <errno.h>
 
@@ -11,7 +14,7 @@
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
 
-#define GROUPS_PER_POOL 8
+#define GROUPS_PER_POOL 32
 #define NR_POOLS        (BHI_GROUP_MAX / GROUPS_PER_POOL)
 
 struct small_bin {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shared slabs: the first few objects of each class in a group lie in slabs that up to
- * eight groups share, with the owner of each object noted beside. A thousand groups with
+ * 32 groups share, with the owner of each object noted beside. A thousand groups with
  * a few objects of many sizes each would otherwise hold a slab for each size.
  *
  * The pages of a shared slab are charged to the root alone; each object is charged, with
