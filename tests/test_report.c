@@ -144,7 +144,7 @@ START_TEST(json_has_every_documented_field)
 		{"\"verdict\"", {"zone", "at_max", "count", "first", "failed", "count",
 					"first", "limited", "count", "first"}},
 		{"\"origin\"", {"origin", "min", "low", "high", "charged", "free",
-				       "reserve", "stocks"}},
+				       "reserve", "nofail", "atomic", "stocks"}},
 		{"\"memory\"", {"taken", "cached", "free_resident", "free_returned",
 				       "blocks", "discards"}},
 		{"\"groups\"",
@@ -257,6 +257,10 @@ START_TEST(zone_adds_up)
 	taken = find_number(json, "\"memory\"", "taken");
 	cached = find_number(json, "\"memory\"", "cached");
 	ck_assert_uint_eq(find_number(json, "\"zone\": {", "size"), 32 * MIB);
+	/* Half and three eighths of 724 KiB, the min of 32 MiB. */
+	ck_assert_uint_eq(find_number(json, "\"origin\"", "reserve"), 724 * KIB);
+	ck_assert_uint_eq(find_number(json, "\"origin\"", "nofail"), 362 * KIB);
+	ck_assert_uint_eq(find_number(json, "\"origin\"", "atomic"), 543 * KIB / 2);
 	assert_value(json, "\"zone\": {", "origin", "\"config\"");
 	ck_assert_uint_eq(charged, stat.usage);
 	ck_assert_uint_eq(find_number(json, "\"origin\"", "free"), 32 * MIB - charged);
@@ -307,6 +311,9 @@ START_TEST(text_gives_the_figures_in_lines)
 	make_state();
 	text = report(BH_TEXT);
 	assert_contains(text, "\n  size                  32M  from config\n");
+	assert_contains(text, "\n  reserve              724K  of the free bytes ");
+	assert_contains(text, "\n  BH_NOFAIL            362K  of them ");
+	assert_contains(text, "\n  BH_ATOMIC          271.5K  of them ");
 	assert_contains(text, "\n    sessions                      2M  ");
 	assert_contains(text, "88 %      2M       0       0     max      2M  ");
 	assert_contains(text, "\n      events: max 1, oom 1\n");

@@ -60,6 +60,10 @@ static void read_zone(struct bhi_report_zone *ret)
 		.charged = positive(bhi_load(&root->usage)),
 		.free = positive(bhi_counter_free(root)),
 		.reserve = bhi_zone.marks.min,
+		.floor_nofail =
+			(uint64_t)bhi_zone_floor(&bhi_zone.marks, BHI_RESERVE_HALF),
+		.floor_atomic =
+			(uint64_t)bhi_zone_floor(&bhi_zone.marks, BHI_RESERVE_ATOMIC),
 	};
 	ret->stocks = read_stocks(bhi_group_root());
 	bhi_buddy_stat(&ret->pages);

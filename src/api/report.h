@@ -64,7 +64,8 @@ struct bhi_report_verdict {
 struct bhi_report_zone {
 	uint64_t charged, free;
 	uint64_t reserve; /* free bytes that ordinary requests leave alone */
-	uint64_t stocks;  /* charged in advance by threads */
+	uint64_t floor_nofail, floor_atomic; /* of these, what others leave alone too */
+	uint64_t stocks;                     /* charged in advance by threads */
 	struct bhi_buddy_stat pages;
 };
 

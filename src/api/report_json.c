@@ -54,6 +54,8 @@ static void put_zone(struct bhi_out *out, const struct bhi_report_zone *zone)
 	bhi_json_u64(out, "charged", zone->charged);
 	bhi_json_u64(out, "free", zone->free);
 	bhi_json_u64(out, "reserve", zone->reserve);
+	bhi_json_u64(out, "nofail", zone->floor_nofail);
+	bhi_json_u64(out, "atomic", zone->floor_atomic);
 	bhi_json_u64(out, "stocks", zone->stocks);
 	bhi_json_end(out, '}');
 }

@@ -84,6 +84,10 @@ static void put_zone(struct bhi_out *out, const struct bhi_report_zone *zone)
 	bhi_outf(out, "  ordinary requests reclaim or fail below this\n");
 	put_row(out, "reserve", zone->reserve);
 	bhi_outf(out, "  of the free bytes are not for ordinary requests\n");
+	put_row(out, "BH_NOFAIL", zone->floor_nofail);
+	bhi_outf(out, "  of them those that must not fail leave, and victims\n");
+	put_row(out, "BH_ATOMIC", zone->floor_atomic);
+	bhi_outf(out, "  of them those that may not wait leave; shrinkers leave none\n");
 }
 
 static void put_memory(struct bhi_out *out, const struct bhi_buddy_stat *pages)
