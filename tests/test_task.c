@@ -558,6 +558,95 @@ START_TEST(unbalanced_holds_are_reported_and_repaired)
 }
 END_TEST
 
+static int block_and_return(void *arg)
+{
+	(void)arg;
+	bh_block_enter();
+	return 0;
+}
+
+static int block_and_die(void *arg)
+{
+	(void)arg;
+	bh_block_enter();
+	bh_task_kill(bh_current());
+	return 0;
+}
+
+static void end_in_block(void *arg)
+{
+	struct bh_task *task;
+
+	(void)arg;
+	support_start_tasks(TASK_ZONE, 0);
+	task = support_task(NULL, "careless", 0);
+	ck_assert_int_eq(bh_task_enter(task, block_and_return, NULL, NULL), 0);
+	ck_assert_uint_eq(task->blocked, 0);
+	/* Unwinding out of one is in order. */
+	ck_assert_int_eq(bh_task_enter(task, block_and_die, NULL, NULL), -ECANCELED);
+	bh_task_put(task);
+	support_end();
+}
+
+static int block_twice(void *arg)
+{
+	(void)arg;
+	bh_block_enter();
+	bh_block_enter();
+	ck_assert_uint_eq(bh_current()->blocked, 1);
+	bh_block_leave();
+	ck_assert_uint_eq(bh_current()->blocked, 0);
+	return 0;
+}
+
+static int leave_twice(void *arg)
+{
+	(void)arg;
+	bh_block_enter();
+	bh_block_leave();
+	bh_block_leave();
+	ck_assert_uint_eq(bh_current()->blocked, 0);
+	return 0;
+}
+
+static void run_unbalanced(void *arg)
+{
+	int (*fn)(void *arg) = *(int (**)(void *arg))arg;
+
+	support_start_tasks(TASK_ZONE, 0);
+	ck_assert_int_eq(bh_task_run(NULL, NULL, fn, NULL, NULL), 0);
+	ck_assert_int_eq(bh_task_run(NULL, NULL, fn, NULL, NULL), 0);
+	support_end();
+}
+
+START_TEST(unbalanced_block_sections_are_reported_and_repaired)
+{
+	static const struct {
+		int (*fn)(void *arg);
+		const char *said;
+	} cases[] = {
+		{block_twice, "bh_block_enter in a block section"},
+		{leave_twice, "bh_block_leave without bh_block_enter"},
+	};
+	struct support_output output;
+
+	support_capture(end_in_block, NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	ck_assert_str_eq(
+		output.err, "bulkhead: task 'careless' ended in a block section\n");
+	support_output_fini(&output);
+	for (size_t i = 0; i < bhi_array_size(cases); i++) {
+		int (*fn)(void *arg) = cases[i].fn;
+
+		support_capture(run_unbalanced, &fn, &output);
+		ck_assert_int_eq(support_exit_status(&output), 0);
+		ck_assert_int_eq(support_count_lines(output.err), 1);
+		ck_assert(support_contains(output.err, cases[i].said));
+		support_output_fini(&output);
+	}
+}
+END_TEST
+
 static int export_text(void *arg)
 {
 	char **out = arg, *text = bh_malloc(100);
@@ -632,6 +721,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_deadline_ends_with_the_enter);
 	tcase_add_test(tcase, a_cooperative_task_is_told_and_left_alone);
 	tcase_add_test(tcase, unbalanced_holds_are_reported_and_repaired);
+	tcase_add_test(tcase, unbalanced_block_sections_are_reported_and_repaired);
 	tcase_add_test(tcase, a_result_leaves_a_task_as_a_copy);
 	tcase_add_test(tcase, an_export_in_a_hold_section_survives_a_kill);
 }

@@ -89,12 +89,14 @@ static bool run(struct bh_task *task, int (*fn)(void *arg), void *arg, int *ret)
 	return returned;
 }
 
-/* What code inside should have ended and did not. */
-static void clear_sections(struct bh_task *task, struct bh_report *ret)
+/* What code inside should have ended and did not; a block section may be unwound. */
+static void clear_sections(struct bh_task *task, bool returned, struct bh_report *ret)
 {
 	ret->nr_leaked_locks = bhi_mutexes_leak(task) + bhi_rwlocks_leak(task);
 	if (task->region.hold && !ret->nr_leaked_locks)
 		bhi_errf("bulkhead: task '%s' ended in a hold section\n", task->name);
+	if (task->blocked && returned)
+		bhi_errf("bulkhead: task '%s' ended in a block section\n", task->name);
 	/* pairs with the acquiring load in bhi_region_try_claim() */
 	bhi_store_release(&task->region.hold, 0);
 	bhi_store(&task->blocked, 0);
@@ -123,8 +125,7 @@ int bhi_task_enter(
 	r = bhi_task_killed_for_sure(task) ? 0 : bhi_signal_thread_init();
 	if (!bhi_task_killed(task) && !r) {
 		was_run = true;
-		(void)run(task, fn, arg, &ret->value);
-		clear_sections(task, ret);
+		clear_sections(task, run(task, fn, arg, &ret->value), ret);
 	}
 	if (!r && bhi_task_killed_for_sure(task))
 		r = leave_killed(task, was_run, ret);

@@ -75,13 +75,17 @@ void bhi_task_release(struct bh_task *task)
 		(void)bhi_task_check(task);
 }
 
+/* The inner section is none: the first leave ends them. */
 void bhi_task_block_enter(struct bh_task *task)
 {
+	if (WARN_ONCE(task->blocked, "bh_block_enter in a block section"))
+		return;
 	bhi_store(&task->blocked, 1);
 }
 
 void bhi_task_block_leave(struct bh_task *task)
 {
-	bhi_store(&task->blocked, 0);
+	if (!WARN_ONCE(!task->blocked, "bh_block_leave without bh_block_enter"))
+		bhi_store(&task->blocked, 0);
 	(void)bhi_task_check(task);
 }
