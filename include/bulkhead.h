@@ -417,12 +417,13 @@ int bh_task_kill(struct bh_task *task);
 int bh_task_stat(struct bh_task *task, struct bh_task_stat *ret);
 
 /*
- * Between the two somebody looks at the task's memory, and it is not taken back: the
- * reaper gives up as it does on a hold section, so that others go on; bh_task_enter of a
- * killed task returns after the end of the dump; the dump has a reference, which may be
- * the last one when it ends. They nest. What the task gives back by itself is gone all
- * the same. A dump must be able to end: do not wait for the task in it, nor enter it, and
- * inside of another task be in a hold section or have bh_defer end it.
+ * Between the two somebody looks at the task's memory, which may be read from outside
+ * then, and it is not taken back: the reaper gives up as it does on a hold section, so
+ * that others go on; bh_task_enter of a killed task returns after the end of the dump;
+ * the dump has a reference, which may be the last one when it ends. They nest. What the
+ * task gives back by itself is gone all the same. A dump must be able to end: do not wait
+ * for the task in it, nor enter it, and inside of another task be in a hold section or
+ * have bh_defer end it.
  * begin: 0; -ESRCH if the task is reaped, or about to be, or was unwound; -EDEADLK inside
  * of it, where a hold section is what is wanted; -EINVAL.
  */
@@ -433,8 +434,9 @@ void bh_task_dump_end(struct bh_task *task);
 
 /*
  * Memory of the current task, charged to its group, gone with the task. Only code inside
- * the task may touch it. In a task these never return NULL for want of memory unless the
- * group says BH_FAIL, or in a hold section: the task gets memory, or is unwound.
+ * the task may touch it: a debug build takes the access away while nobody is inside,
+ * reports a touch and aborts. In a task these never return NULL for want of memory unless
+ * the group says BH_FAIL, or in a hold section: the task gets memory, or is unwound.
  *
  * bh_malloc, bh_calloc, bh_realloc: as in C, aligned to 16 bytes (8 up to 8), populated:
  * system calls can read and write it. NULL and EPERM outside of a task. Free with
@@ -472,9 +474,11 @@ void *bh_export(struct bh_group *group, const void *ptr, size_t size);
  * when they end. They nest, and every bh_mutex and bh_rwlock held is one. Keep them
  * short: the reaper tries ten times and then gives the victim up.
  *
- * In a block section the code promises not to touch private memory: around system calls
- * that may wait. A debug build takes the access away. They do not nest and may be inside
- * of hold sections. Both are nothing outside of tasks. The ends of either may unwind.
+ * In a block section the code promises not to touch private memory, ask for any or give
+ * any back: around system calls that may wait. A debug build takes the access away,
+ * reports a touch and aborts; system calls that are given private memory fail with
+ * EFAULT. They do not nest and may be inside of hold sections. Both are nothing outside
+ * of tasks. The ends of either may unwind.
  */
 int bh_check(void);
 void bh_hold(void);

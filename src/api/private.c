@@ -9,7 +9,10 @@
 #include "alloc/map.h"
 #include "api/private.h"
 #include "api/start.h"
+#include "task/access.h"
 #include "task/section.h"
+
+#define CALLER __builtin_return_address(0)
 
 /* NULL sets errno. */
 static BHI_NOINLINE void *alloc_slow(size_t size, bool zero)
@@ -37,6 +40,7 @@ BHI_API void *bh_malloc(size_t size)
 {
 	struct bh_task *task = bhi_task_current;
 
+	bhi_access_request(CALLER);
 	if (bhi_likely(
 		    task && size <= BHI_CLASS_TABLE_SIZE && !bhi_load(&task->killed))) {
 		void *object =
@@ -54,6 +58,7 @@ BHI_API void *bh_calloc(size_t nr, size_t size)
 {
 	size_t bytes;
 
+	bhi_access_request(CALLER);
 	if (__builtin_mul_overflow(nr, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
@@ -88,14 +93,15 @@ BHI_API void *bh_realloc(void *ptr, size_t size)
 	struct bh_task *task = bhi_task_current;
 	size_t usable;
 
+	if (ptr && !bhi_private_contains(ptr))
+		return bh_realloc_flags(ptr, size, 0);
+	bhi_access_request(CALLER);
 	if (!ptr)
 		return bh_malloc(size);
-	if (!bhi_private_contains(ptr))
-		return bh_realloc_flags(ptr, size, 0);
 	usable = task ? bhi_private_size(task, ptr) : 0;
 	if (!usable) {
 		bhi_misuse("realloc of a pointer that is no live object of this task",
-			ptr, __builtin_return_address(0), bhi_freed_where(ptr));
+			ptr, CALLER, bhi_freed_where(ptr));
 		errno = EINVAL;
 		return NULL;
 	}
@@ -106,6 +112,7 @@ void bhi_api_free_private(void *ptr, const void *where)
 {
 	struct bh_task *task = bhi_task_current;
 
+	bhi_access_request(where);
 	if (bhi_process_inert())
 		return;
 	if (task && bhi_private_free(task, ptr)) {
@@ -121,6 +128,7 @@ BHI_API void *bh_map(size_t size, unsigned flags)
 	struct bh_task *task = bhi_task_current;
 	void *p = NULL;
 
+	bhi_access_request(CALLER);
 	if (!task) {
 		errno = EPERM;
 		return NULL;
@@ -139,16 +147,19 @@ BHI_API void *bh_map(size_t size, unsigned flags)
 
 BHI_API int bh_unmap(void *ptr, size_t size)
 {
+	bhi_access_request(CALLER);
 	return bhi_task_current ? bhi_map_free(bhi_task_current, ptr, size) : -EINVAL;
 }
 
 BHI_API int bh_discard(void *ptr, size_t size)
 {
+	bhi_access_request(CALLER);
 	return bhi_task_current ? bhi_map_discard(bhi_task_current, ptr, size) : -EINVAL;
 }
 
 BHI_API int bh_touch(void *ptr, size_t size)
 {
+	bhi_access_request(CALLER);
 	return bhi_task_current ? bhi_map_touch(bhi_task_current, ptr, size) : -EINVAL;
 }
 

@@ -44,6 +44,7 @@ enum bhi_testpoint {
 	BHI_TP_EVENT_COPIED, /* events.c: an event is copied, not yet known to be whole */
 	BHI_TP_STEP,         /* private_pages.c: a step is about to begin */
 	BHI_TP_BUSY,         /* private_pages.c: in a step, which is done */
+	BHI_TP_ACCESS,       /* access.c: in the region, access not yet given */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

@@ -8,6 +8,7 @@
 #include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
+#include "task/access.h"
 #include "task/latency.h"
 #include "task/warm.h"
 
@@ -200,6 +201,7 @@ void bhi_task_reap_own(struct bh_task *task)
 		bhi_sys_futex_wait(&region->end, end, 0);
 	}
 	await_dumps(task);
+	bhi_access_forget(region);
 	bhi_store(&region->unstable, 1);
 	zap_all(task);
 }
@@ -216,8 +218,10 @@ int bhi_task_dump_begin(struct bh_task *task)
 	while ((end = __atomic_load_n(&task->region.end, __ATOMIC_SEQ_CST)) ==
 		BHI_REGION_ASKED)
 		bhi_sys_pause(0);
-	if (end == BHI_REGION_LIVE)
+	if (end == BHI_REGION_LIVE) {
+		bhi_access_show(task);
 		return 0;
+	}
 	bhi_task_dump_end(task);
 	return -ESRCH;
 }

@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
+#include "task/access.h"
 #include "task/end.h"
 #include "task/kill.h"
 #include "task/landing.h"
@@ -108,6 +109,13 @@ static void clear_sections(struct bh_task *task, bool returned, struct bh_report
 	bhi_region_leave(&task->region);
 }
 
+static int prepare(struct bh_task *task)
+{
+	int r = bhi_signal_thread_init();
+
+	return r ? r : bhi_access_open(task);
+}
+
 int bhi_task_enter(
 	struct bh_task *task, int (*fn)(void *arg), void *arg, struct bh_report *ret)
 {
@@ -122,11 +130,12 @@ int bhi_task_enter(
 		return -EBUSY;
 	bhi_task_get(task);
 	bhi_testpoint(BHI_TP_ENTERED);
-	r = bhi_task_killed_for_sure(task) ? 0 : bhi_signal_thread_init();
+	r = bhi_task_killed_for_sure(task) ? 0 : prepare(task);
 	if (!bhi_task_killed(task) && !r) {
 		was_run = true;
 		clear_sections(task, run(task, fn, arg, &ret->value), ret);
 	}
+	bhi_access_close(task);
 	if (!r && bhi_task_killed_for_sure(task))
 		r = leave_killed(task, was_run, ret);
 	else

@@ -74,6 +74,11 @@ uintptr_t bhi_landing_stack(const ucontext_t *context)
 	return (uintptr_t)context->uc_mcontext.gregs[REG_RSP];
 }
 
+const void *bhi_landing_place(const ucontext_t *context)
+{
+	return (const void *)context->uc_mcontext.gregs[REG_RIP];
+}
+
 void bhi_landing_redirect(ucontext_t *context, void *landing)
 {
 	forget_frames(bhi_landing_stack(context), landing);
@@ -84,6 +89,11 @@ void bhi_landing_redirect(ucontext_t *context, void *landing)
 uintptr_t bhi_landing_stack(const ucontext_t *context)
 {
 	return (uintptr_t)context->uc_mcontext.sp;
+}
+
+const void *bhi_landing_place(const ucontext_t *context)
+{
+	return (const void *)context->uc_mcontext.pc;
 }
 
 void bhi_landing_redirect(ucontext_t *context, void *landing)

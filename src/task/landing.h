@@ -23,7 +23,9 @@ __attribute__((noreturn)) void bhi_landing_unwind(void *landing);
 /* Make an interrupted context continue at the pad. Context: signal-safe. */
 void bhi_landing_redirect(ucontext_t *context, void *landing);
 
-/* The stack pointer of an interrupted context. Context: signal-safe. */
+/* The stack pointer of an interrupted context, and the instruction. Context: signal-safe.
+ */
 uintptr_t bhi_landing_stack(const ucontext_t *context);
+const void *bhi_landing_place(const ucontext_t *context);
 
 #endif

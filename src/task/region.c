@@ -6,6 +6,7 @@
 #include "base/bug.h"
 #include "base/policy.h"
 #include "base/testpoint.h"
+#include "task/access.h"
 
 /* A task whose region begins anew when it ends is still on the list of tasks, and looked
  * at. */
@@ -84,6 +85,10 @@ uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,
 	areas->next = region->spans;
 	areas->nr_areas = nr;
 	areas->nr_pages = nr_pages;
+	if (!bhi_access_join(region, first)) {
+		bhi_areas_give(first, nr);
+		return BHI_NO_AREA;
+	}
 	region->spans = first;
 	region->nr_areas += nr;
 	return first;
@@ -108,6 +113,7 @@ void bhi_region_adopt(struct bhi_region *region, uint32_t number, uint64_t bytes
 	area->nr_pages = BHI_AREA_PAGES;
 	region->spans = number;
 	region->nr_areas++;
+	BUG_ON(!bhi_access_join(region, number));
 	add_bytes(region, (int64_t)bytes);
 }
 
@@ -126,6 +132,7 @@ static void unlink_span(struct bhi_region *region, uint32_t first)
 void bhi_region_give(struct bhi_region *region, uint32_t first)
 {
 	unlink_span(region, first);
+	bhi_access_part(region, first);
 	bhi_areas_give(first, bhi_private.areas[first].nr_areas);
 }
 
@@ -142,8 +149,7 @@ static uint64_t word_of(uint32_t first, uint32_t page)
 				 .populated[page % BHI_AREA_PAGES / 64]);
 }
 
-/* Of the pages from @page on, the end of those that are populated, or not, as it is. */
-static uint32_t same_until(uint32_t first, uint32_t page, uint32_t end)
+uint32_t bhi_region_same_until(uint32_t first, uint32_t page, uint32_t end)
 {
 	uint64_t flip = bhi_region_has(first, page) ? UINT64_MAX : 0;
 
@@ -179,7 +185,7 @@ int bhi_region_populate(
 	uint32_t end = page + nr, next;
 
 	for (uint32_t at = page; at < end; at = next) {
-		next = same_until(first, at, end);
+		next = bhi_region_same_until(first, at, end);
 		if (bhi_region_has(first, at))
 			continue;
 		if (bhi_window_populate(page_address(first, at),
@@ -204,7 +210,7 @@ uint64_t bhi_region_zap(
 	for (uint32_t at = page; at < end; at = next) {
 		size_t size;
 
-		next = same_until(first, at, end);
+		next = bhi_region_same_until(first, at, end);
 		if (!bhi_region_has(first, at))
 			continue;
 		size = (size_t)(next - at) * BHI_PAGE_SIZE;
@@ -223,7 +229,7 @@ uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr)
 	uint32_t end = page + nr, missing = 0, next;
 
 	for (; page < end; page = next) {
-		next = same_until(first, page, end);
+		next = bhi_region_same_until(first, page, end);
 		if (!bhi_region_has(first, page))
 			missing += next - page;
 	}

@@ -65,6 +65,8 @@ struct bhi_region {
 	/* whoever may change pages */
 	uint32_t spans; /* first area of the newest span, or BHI_NO_AREA */
 	uint32_t nr_areas;
+	/* atomic; debug builds: enum bhi_access, access.h */
+	uint32_t access;
 	/* atomic; written by whoever may change pages */
 	uint64_t bytes; /* populated */
 	uint64_t peak;
@@ -162,6 +164,10 @@ uint64_t bhi_region_retire(struct bhi_region *region, uint32_t first);
 /* How many of @nr pages of a span are not populated; outside of enter and leave the
  * reaper may be changing that. Context: owner thread only. */
 uint32_t bhi_region_missing(uint32_t first, uint32_t page, uint32_t nr);
+
+/* Of the pages of a span from @page on, the end (at most @end) of those that are
+ * populated, or not, as it is. Context: owner thread only. */
+uint32_t bhi_region_same_until(uint32_t first, uint32_t page, uint32_t end);
 
 /* Whether a page of a span is populated. Context: owner thread only. */
 static inline bool bhi_region_has(uint32_t first, uint32_t page)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "task/access.h"
 #include "task/landing.h"
 #include "task/overdraft.h"
 
@@ -81,11 +82,14 @@ void bhi_task_block_enter(struct bh_task *task)
 	if (WARN_ONCE(task->blocked, "bh_block_enter in a block section"))
 		return;
 	bhi_store(&task->blocked, 1);
+	bhi_access_block(task);
 }
 
 void bhi_task_block_leave(struct bh_task *task)
 {
-	if (!WARN_ONCE(!task->blocked, "bh_block_leave without bh_block_enter"))
+	if (!WARN_ONCE(!task->blocked, "bh_block_leave without bh_block_enter")) {
+		bhi_access_unblock(task);
 		bhi_store(&task->blocked, 0);
+	}
 	(void)bhi_task_check(task);
 }

@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/pool.h"
+#include "task/access.h"
 #include "task/kill.h"
 #include "task/landing.h"
 
@@ -79,8 +80,11 @@ static bool handle(siginfo_t *info, ucontext_t *context)
 	void *addr = info->si_addr;
 
 	/* Sent by somebody, not raised by an instruction. */
-	if (!task || info->si_code <= 0 || info->si_code == SI_KERNEL ||
-		bhi_process_inert())
+	if (info->si_code <= 0 || info->si_code == SI_KERNEL || bhi_process_inert())
+		return false;
+	if (bhi_private_contains(addr))
+		bhi_access_check(addr, context);
+	if (!task)
 		return false;
 	if (!bhi_private_contains(addr))
 		return is_overflow(addr, context) && end_overflow(task, context);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/testpoint.h"
+#include "task/access.h"
 
 static struct {
 	/* protected by .lock */
@@ -67,8 +68,12 @@ bool bhi_warm_put(struct bh_task *task)
 	if (bhi_region_is_empty(region) || !is_small(region) ||
 		bhi_load(&state.nr) == BHI_WARM_AREAS)
 		return false;
+	/* Only the thread that ends the task may touch it now. */
+	if (bhi_access_open(task))
+		return false;
 	number = region->spans;
 	zero(number);
+	bhi_access_close(task);
 	disown(number);
 	bhi_testpoint(BHI_TP_KEEP_WARM);
 	bhi_lock_acquire(&state.lock);

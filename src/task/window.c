@@ -83,10 +83,13 @@ static int uffd_register(void *addr, size_t size)
 static int uffd_populate(char *addr, size_t size)
 {
 	while (size) {
+		/* Within one mapping; a debug build may have one for each area. */
+		size_t most = bhi_min(
+			ZEROS_SIZE, BHI_AREA_SIZE - (uintptr_t)addr % BHI_AREA_SIZE);
 		struct uffdio_copy copy = {
 			.dst = (uintptr_t)addr,
 			.src = (uintptr_t)state.zeros,
-			.len = bhi_min(size, ZEROS_SIZE),
+			.len = bhi_min(size, most),
 			.mode = UFFDIO_COPY_MODE_DONTWAKE,
 		};
 
@@ -234,7 +237,8 @@ static int start_uffd(void)
 	if (fd < 0)
 		return fd;
 	state.uffd = fd;
-	r = bhi_sys_commit(bhi_private.base, bhi_private.size);
+	/* A debug build gives access to what is in use, access.h. */
+	r = BH_DEBUG ? 0 : bhi_sys_commit(bhi_private.base, bhi_private.size);
 	if (!r)
 		r = uffd_register(bhi_private.base, bhi_private.size);
 	if (r) {
