@@ -169,7 +169,10 @@ static bool attend(struct bh_task *task, uint64_t now)
 		dismiss(task);
 		return true;
 	}
-	if (!counts(task, met, now) || ++task->nr_tries < state.tries)
+	if (!counts(task, met, now))
+		return false;
+	bhi_store(&task->nr_tries, task->nr_tries + 1);
+	if (task->nr_tries < state.tries)
 		return false;
 	give_up(task, met);
 	return true;
