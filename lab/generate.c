@@ -26,7 +26,6 @@ struct generator {
 	unsigned held;        /* locks: a mask */
 	unsigned nr_sections; /* hold sections that are open */
 	bool dumps;
-	bool has_asked; /* in the section that is open */
 };
 
 static uint32_t below(struct generator *gen, uint32_t limit)
@@ -96,7 +95,6 @@ static void drop_lock(struct generator *gen)
 	number = 31 - (unsigned)__builtin_clz(gen->held);
 	add_step(gen, BHI_LAB_UNLOCK)->object = (int)number;
 	gen->held &= ~(1u << number);
-	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void ask(struct generator *gen)
@@ -107,7 +105,6 @@ static void ask(struct generator *gen)
 
 	if (!has_room(gen))
 		return;
-	gen->has_asked = lives_on_reserve(gen);
 	step = add_step(gen, BHI_LAB_ALLOC);
 	step->size = (uint64_t)(1 + below(gen, 8)) * 4 * KIB;
 	if (one_in(gen, 4) && !lives_on_reserve(gen))
@@ -122,7 +119,6 @@ static void fill(struct generator *gen)
 {
 	struct bhi_lab_step *step;
 
-	gen->has_asked = lives_on_reserve(gen);
 	add_step(gen, BHI_LAB_LOOP)->count = 4 + below(gen, 20);
 	step = add_step(gen, BHI_LAB_ALLOC);
 	step->size = (uint64_t)(1 + below(gen, 8)) * 4 * KIB;
@@ -136,7 +132,6 @@ static void ask_private(struct generator *gen)
 
 	if (!has_room(gen))
 		return;
-	gen->has_asked = lives_on_reserve(gen);
 	step = add_step(gen, BHI_LAB_MALLOC);
 	step->size = (1 + below(gen, lives_on_reserve(gen) ? 2 : 16)) * 32 * KIB;
 	step->memory = add_memory(gen);
@@ -146,18 +141,16 @@ static void ask_private(struct generator *gen)
 
 static void map_and_touch(struct generator *gen)
 {
-	bool on_reserve = lives_on_reserve(gen);
 	struct bhi_lab_step *step;
 	int memory;
 
-	if (!has_room(gen) || (on_reserve && gen->has_asked) || gen->task->cooperative)
+	if (!has_room(gen) || lives_on_reserve(gen))
 		return;
 	memory = add_memory(gen);
 	step = add_step(gen, BHI_LAB_MAP);
 	step->memory = memory;
-	step->size = on_reserve ? 64 * KIB : (1 + below(gen, 16)) * 128 * KIB;
+	step->size = (1 + below(gen, 16)) * 128 * KIB;
 	add_step(gen, BHI_LAB_TOUCH)->memory = memory;
-	gen->has_asked = on_reserve;
 }
 
 static void give_back(struct generator *gen)
@@ -181,14 +174,12 @@ static void close_section(struct generator *gen)
 		return;
 	add_step(gen, BHI_LAB_RELEASE);
 	gen->nr_sections = 0;
-	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void dump(struct generator *gen)
 {
 	add_step(gen, gen->dumps ? BHI_LAB_DUMPED : BHI_LAB_DUMP);
 	gen->dumps = !gen->dumps;
-	gen->has_asked = gen->has_asked && lives_on_reserve(gen);
 }
 
 static void kill_somebody(struct generator *gen)
@@ -243,7 +234,7 @@ static void add_task(struct generator *gen, unsigned number)
 
 	gen->task = &scenario->tasks[number];
 	gen->held = gen->nr_sections = 0;
-	gen->dumps = gen->has_asked = false;
+	gen->dumps = false;
 	bhi_format(gen->task->name, BHI_LAB_NAME_SIZE, "t%u", number);
 	gen->task->group = (int)below(gen, scenario->nr_groups + 1) - 1;
 	if (one_in(gen, 4))

@@ -245,7 +245,7 @@ static void check(void)
 	struct bh_group_stat stat;
 
 	(void)bh_group_stat(bh_root(), &stat);
-	if (stat.events.oom_kill != run.outcome->nr_victims)
+	if (stat.events.oom_kill != run.outcome->nr_victims + run.nr_late_victims)
 		break_off("a task was counted as killed twice, or not at all");
 	/* Their last references are the reaper's, which is done with each in a second. */
 	for (uint64_t ms = 0; ms < 2000 && bhi_tasks_count(); ms += 10)

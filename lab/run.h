@@ -63,7 +63,8 @@ struct bhi_lab_run {
 	uint32_t nr_done; /* a futex */
 	/* points of the schedule that were passed; a futex */
 	uint32_t turn;
-	uint64_t nr_steps; /* that ended */
+	uint64_t nr_steps;        /* that ended */
+	unsigned nr_late_victims; /* of the OOM killer, after their last step */
 };
 
 /* The one of this process. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/sys.h"
+#include "task/task.h"
 
 #include "trace.h"
 
@@ -307,7 +308,8 @@ static int do_end(struct bhi_lab_run_task *task)
 
 static int do_kill(struct bhi_lab_run_task *task)
 {
-	struct bh_task *other = bhi_lab_run.tasks[step_of(task)->object].task;
+	const struct bhi_lab_run_task *plan = &bhi_lab_run.tasks[step_of(task)->object];
+	struct bh_task *other = plan->task;
 
 	/* Of itself it has a reference, and would be unwound with another one. */
 	if (other == task->task) {
@@ -315,6 +317,10 @@ static int do_kill(struct bhi_lab_run_task *task)
 	} else if (other) {
 		bh_task_get(other);
 		(void)bh_task_kill(other);
+		/* Our reference has kept it, so it may have been chosen after its end. */
+		if (!plan->task && !plan->was_killed &&
+			bhi_task_killed(other) == BH_KILLED_OOM)
+			bhi_lab_run.nr_late_victims++;
 		bh_task_put(other);
 	}
 	return task->step + 1;
