@@ -4,8 +4,8 @@
  * request to the system or to a lower floor refused, once or from then on, until a run
  * meets no refusal any more. Each run is a process of its own, so that each begins with
  * nothing mapped, cached or kept. Afterwards the function has succeeded or given a
- * documented error, the books agree, nothing is charged that does not live, and there is
- * no descriptor and no thread too many.
+ * documented error, the books agree, nothing is charged that does not live, there is
+ * no descriptor and no thread too many, and no more is mapped than without the refusal.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "task/window.h"
 #include "base/bug.h"
 #include "base/failpoint.h"
+#include "base/pool.h"
 #include "reclaim/reclaim.h"
 #include "support.h"
 #include "support_memory.h"
@@ -712,14 +713,65 @@ static unsigned count_files(void)
 	return count_entries("/proc/self/fd") - has_uffd;
 }
 
+/* Adjacent mappings are one line or two, as chance has laid them. */
+#define SPLIT_LINES 4
+
+/* What is mapped: metadata, of it objects of pools in use but for those that stand for
+ * threads, all of it, in how many mappings. The sums are exact. */
+struct mapped {
+	size_t meta, pools, bytes;
+	unsigned lines;
+};
+
+static struct mapped read_mapped(void)
+{
+	size_t threads = bhi_threads_count() * ((sizeof(struct bhi_thread) + 15) & ~15ul);
+	struct mapped mapped = {
+		.meta = bhi_meta_bytes(), .pools = bhi_pools_used() - threads};
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[PATH_MAX + 100];
+
+	require(file != NULL);
+	while (fgets(line, sizeof(line), file)) {
+		size_t from, to;
+
+		require(sscanf(line, "%zx-%zx", &from, &to) == 2);
+		if (strstr(line, "[heap]") || strstr(line, "[stack]"))
+			continue;
+		mapped.bytes += to - from;
+		mapped.lines++;
+	}
+	fclose(file);
+	return mapped;
+}
+
+static bool is_more(const struct mapped *mapped, const struct mapped *most)
+{
+	return mapped->meta > most->meta || mapped->pools > most->pools ||
+	       mapped->bytes > most->bytes || mapped->lines > most->lines + SPLIT_LINES;
+}
+
+/* A thread that is about to be known counts for a moment; what has leaked stays. */
+static struct mapped read_mapped_at_rest(const struct mapped *most)
+{
+	struct mapped mapped = read_mapped();
+
+	for (int i = 0; i < 100 && is_more(&mapped, most); i++) {
+		sched_yield();
+		mapped = read_mapped();
+	}
+	return mapped;
+}
+
 /* The caller, the reaper and the background reclaimer. */
 #define NR_THREADS 3u
 
 /* A run of @body with the @nth point of @kinds refused; does not return. */
 static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_mode mode,
-	unsigned kinds)
+	unsigned kinds, const struct mapped *most)
 {
 	unsigned nr_files, nr_hit;
+	struct mapped mapped;
 	int r;
 
 	body->prepare();
@@ -738,7 +790,14 @@ static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_m
 	while (count_threads() > NR_THREADS + (body->clean == end_remote))
 		sched_yield();
 	require(bh_audit() == 0);
+	/* Where it failed, it did not get as far as to all that it maps for good. */
+	if (r && body->run != run_init) {
+		free_all();
+		(void)body->run();
+	}
 	check_nothing_left(body);
+	mapped = read_mapped_at_rest(most);
+	printf("%zu %zu %zu %u\n", mapped.meta, mapped.pools, mapped.bytes, mapped.lines);
 	end_run(nr_hit ? EXIT_REFUSED : EXIT_UNMET);
 }
 
@@ -746,13 +805,35 @@ struct call {
 	const struct body *body;
 	unsigned nth, kinds;
 	enum bhi_failpoint_mode mode;
+	struct mapped most;
 };
 
 static void make_call(void *arg)
 {
 	const struct call *call = arg;
 
-	run_body(call->body, call->nth, call->mode, call->kinds);
+	run_body(call->body, call->nth, call->mode, call->kinds, &call->most);
+}
+
+/* What a run that was refused something has mapped in the end is no more than one has
+ * that was not. Sanitizers map for themselves. */
+static void check_mapped(struct call *call, const char *said)
+{
+	struct mapped *most = &call->most, mapped;
+
+	ck_assert_int_eq(sscanf(said, "%zu %zu %zu %u", &mapped.meta, &mapped.pools,
+				 &mapped.bytes, &mapped.lines),
+		4);
+	if (SANITIZED)
+		mapped.bytes = mapped.lines = 0;
+	if (!call->kinds)
+		*most = mapped;
+	ck_assert_msg(!is_more(&mapped, most),
+		"%s, body %d, refusal %u, mode %d, kinds %#x: %zu, %zu, %zu, %u "
+		"are mapped, not %zu, %zu, %zu, %u",
+		call->body->function, (int)(call->body - bodies), call->nth,
+		(int)call->mode, call->kinds, mapped.meta, mapped.pools, mapped.bytes,
+		mapped.lines, most->meta, most->pools, most->bytes, most->lines);
 }
 
 /* Whether something was refused. */
@@ -767,16 +848,28 @@ static bool run_call(struct call *call)
 		"%s, body %d, refusal %u, mode %d, kinds %#x: status %#x\n%s",
 		call->body->function, (int)(call->body - bodies), call->nth,
 		(int)call->mode, call->kinds, (unsigned)output.status, output.err);
+	check_mapped(call, output.out);
 	/* A refusal is not a matter for standard error. */
 	ck_assert_str_eq(output.err, "");
 	support_output_fini(&output);
 	return status == EXIT_REFUSED;
 }
 
+/* The first one, which the others are compared with. */
+static void run_unrefused(struct call *call)
+{
+	unsigned kinds = call->kinds;
+
+	call->kinds = 0;
+	ck_assert(!run_call(call));
+	call->kinds = kinds;
+}
+
 static unsigned run_until_unmet(const struct body *body, enum bhi_failpoint_mode mode)
 {
 	struct call call = {.body = body, .nth = 1, .kinds = ALL_POINTS, .mode = mode};
 
+	run_unrefused(&call);
 	while (run_call(&call)) {
 		call.nth++;
 		ck_assert_uint_le(call.nth, MOST_POINTS);
@@ -800,6 +893,7 @@ START_TEST(whichever_kind_is_refused_for_good_the_function_fails_or_succeeds)
 {
 	struct call call = {.body = &bodies[_i], .nth = 1, .mode = BHI_FP_PERSISTENT};
 
+	run_unrefused(&call);
 	for (unsigned kind = 0; kind < BHI_FP_NR; kind++) {
 		call.kinds = 1u << kind;
 		run_call(&call);

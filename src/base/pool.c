@@ -8,7 +8,8 @@
 /* Large enough that a mapping is rare, small enough that an idle pool costs nothing. */
 #define CHUNK_SIZE ((size_t)64 * 1024)
 
-static size_t meta_bytes;
+/* atomic */
+static size_t meta_bytes, used_bytes;
 
 void *bhi_meta_map(size_t size)
 {
@@ -33,6 +34,11 @@ void bhi_meta_unmap(void *addr, size_t size)
 size_t bhi_meta_bytes(void)
 {
 	return bhi_load(&meta_bytes);
+}
+
+size_t bhi_pools_used(void)
+{
+	return bhi_load(&used_bytes);
 }
 
 static void *take_fresh(struct bhi_pool *pool) BH_REQUIRES(pool->lock)
@@ -68,8 +74,10 @@ void *bhi_pool_alloc(struct bhi_pool *pool)
 	if (object)
 		pool->nr_used++;
 	bhi_lock_release(&pool->lock);
-	if (object)
+	if (object) {
+		bhi_add(&used_bytes, pool->size);
 		memset(object, 0, pool->size);
+	}
 	return object;
 }
 
@@ -77,6 +85,7 @@ void bhi_pool_free(struct bhi_pool *pool, void *object)
 {
 	if (!object)
 		return;
+	bhi_sub(&used_bytes, pool->size);
 	bhi_lock_acquire(&pool->lock);
 	memcpy(object, &pool->free, sizeof(void *));
 	pool->free = object;

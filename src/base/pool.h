@@ -41,4 +41,7 @@ void bhi_meta_unmap(void *addr, size_t size);
 /* Bytes of address space mapped for metadata. Context: any, no allocation. */
 size_t bhi_meta_bytes(void);
 
+/* Bytes of objects of all pools that are in use. Context: any. */
+size_t bhi_pools_used(void);
+
 #endif
