@@ -13,7 +13,7 @@ struct setter {
 	struct bh_task *task;
 	struct bh_group *group;
 	bool holds;
-	uint32_t returned; /* atomic */
+	uint32_t begun, returned; /* atomic */
 };
 
 static int set_max(void *arg)
@@ -33,6 +33,9 @@ static int set_max(void *arg)
 /* It touches nothing of its own, so that only the call can unwind it. */
 static int set_max_when_killed(void *arg)
 {
+	struct setter *setter = arg;
+
+	bhi_store_release(&setter->begun, 1);
 	support_await_reaped(bh_current());
 	return set_max(arg);
 }
@@ -69,8 +72,7 @@ START_TEST(a_killed_task_that_sets_a_max_is_unwound_when_it_is_set)
 	begin(&setter, false, 0);
 	idle = support_idle_task(setter.group, "idle", 0, MIB);
 	support_enter(&setter.entry, setter.task, set_max_when_killed, &setter);
-	while (!support_task_stat(setter.task).is_inside)
-		sched_yield();
+	support_await(&setter.begun, 1);
 	ck_assert_int_eq(bh_task_kill(setter.task), 0);
 	ck_assert_int_eq(support_enter_end(&setter.entry), -ECANCELED);
 	ck_assert_uint_eq(setter.returned, 0);
