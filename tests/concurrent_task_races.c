@@ -320,7 +320,7 @@ START_TEST(what_begins_after_the_claim_is_refused)
 	support_stop_await(&refused);
 	ck_assert_uint_eq(bhi_load(&victim.reached), 0);
 	ck_assert_uint_eq(bhi_load(&victim.task->region.unstable), 1);
-	ck_assert_uint_eq(bhi_load(&victim.task->region.end), BHI_REGION_TAKEN);
+	ck_assert_uint_eq(bhi_load(&victim.task->region.end), BHI_REGION_ASKED);
 	support_stop_go_on(&stop);
 	victim_end(&victim, -ECANCELED);
 	ck_assert_uint_eq(victim.reached, 0);
