@@ -204,7 +204,8 @@ static void look_at_context(int sig, siginfo_t *info, void *context)
 	regs[REG_RIP] = (greg_t)(uintptr_t)after_bad_instruction;
 }
 
-static int use_registers(void *arg)
+/* Once: the labels are global. */
+static BHI_NOINLINE int use_registers(void *arg)
 {
 	register long magic __asm__("r15") = 0x1234567890;
 	register void *address __asm__("rax") = (void *)seen.address;
