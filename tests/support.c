@@ -128,7 +128,7 @@ static int run(const char *suite_name, void (*add)(TCase *))
 int support_run(const char *suite_name, void (*add)(TCase *))
 {
 	const char *tmp = getenv("TMPDIR");
-	char wanted[256];
+	static char wanted[256];
 	int r;
 
 	if (getenv("CK_RUN_CASE")) {

@@ -143,6 +143,12 @@ START_TEST(memory_that_was_not_had_and_is_used_is_a_crash_of_that_task)
 }
 END_TEST
 
+/* To the byte: the process that runs it fills in zeroed memory. */
+static bool is_same(const void *one, const void *two, size_t size)
+{
+	return !memcmp(one, two, size);
+}
+
 START_TEST(the_same_seed_is_the_same_run)
 {
 	for (uint64_t seed = 1; seed < 40; seed++) {
@@ -154,7 +160,7 @@ START_TEST(the_same_seed_is_the_same_run)
 			bhi_lab_search_once(&scenario, BHI_LAB_3_11, seed, one), 0);
 		ck_assert_int_eq(
 			bhi_lab_search_once(&scenario, BHI_LAB_3_11, seed, two), 0);
-		ck_assert_int_eq(memcmp(one, two, sizeof(*one)), 0);
+		ck_assert(is_same(one, two, sizeof(*one)));
 	}
 }
 END_TEST
@@ -167,7 +173,7 @@ START_TEST(another_seed_is_another_order)
 	scenario.nr_points = 0;
 	one = run(BHI_LAB_BULKHEAD, BHI_LAB_RANDOM, 1);
 	two = run(BHI_LAB_BULKHEAD, BHI_LAB_RANDOM, 2);
-	ck_assert_int_ne(memcmp(one->events, two->events, sizeof(one->events)), 0);
+	ck_assert(!is_same(one->events, two->events, sizeof(one->events)));
 }
 END_TEST
 

@@ -344,8 +344,10 @@ static void await_reaper(int signal_number)
 
 static void run_overdraw_alone(void *arg)
 {
-	signal(SIGSEGV, await_reaper);
-	signal(SIGBUS, await_reaper);
+	const struct sigaction action = {.sa_handler = await_reaper};
+
+	(void)sigaction(SIGSEGV, &action, NULL);
+	(void)sigaction(SIGBUS, &action, NULL);
 	setenv("BULKHEAD_REAP_TRIES", "2", 1);
 	setenv("BULKHEAD_REAP_INTERVAL_MS", "5", 1);
 	writes = *(int *)arg % 2;

@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{NULL, 0, NULL, 0},
 	};
-	static char *version[] = {(char *)"version", NULL};
+	const struct bhi_options none = {.json = false};
 	bool help = false;
 
 	opterr = 0;
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 		if (id == -1)
 			break;
 		if (id == OPTION_VERSION)
-			return dispatch(1, version);
+			return bhi_command_version.run(&none);
 		if (id != OPTION_HELP)
 			return refuse_option(NULL, argv[at]);
 		help = true;

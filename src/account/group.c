@@ -5,6 +5,7 @@
 #include "account/group.h"
 #include "account/pressure.h"
 #include "account/stock.h"
+#include "base/bug.h"
 #include "base/pool.h"
 #include "base/sys.h"
 
@@ -271,6 +272,7 @@ struct bh_group *bhi_group_online(struct bh_group *group)
 
 bool bhi_group_is_within(const struct bh_group *group, const struct bh_group *ancestor)
 {
+	bh_assert(ancestor);
 	while (group && group->depth > ancestor->depth)
 		group = group->parent;
 	return group == ancestor;

@@ -13,9 +13,7 @@ void bhi_report_walk_failures(
 
 /* Members of the renderings. Context of all: may wait; with no lock of the library held.
  */
-void bhi_report_text_failure(
-	struct bhi_out *out, const struct bhi_report_failure *failure);
-void bhi_report_json_failure(
-	struct bhi_out *out, const struct bhi_report_failure *failure);
+void bhi_report_text_failure(struct bhi_out *out, const struct bhi_report_failure *item);
+void bhi_report_json_failure(struct bhi_out *out, const struct bhi_report_failure *item);
 
 #endif
