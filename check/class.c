@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "finding.h"
+
+#include <string.h>
+
+#include "base/compiler.h"
+
+#include "report.h"
+
+static const char *const class_names[] = {
+	[BHI_CHECK_CORRUPTION] = "memory-corruption",
+	[BHI_CHECK_CRASH] = "crash",
+	[BHI_CHECK_REPORTER_CRASH] = "reporter-crash",
+	[BHI_CHECK_DEADLOCK] = "deadlock",
+	[BHI_CHECK_BUSY_HANG] = "busy-hang",
+	[BHI_CHECK_RUNAWAY_OUTPUT] = "runaway-output",
+	[BHI_CHECK_WRONG_SILENT] = "wrong-output",
+	[BHI_CHECK_WRONG_MESSAGE] = "wrong-output-message",
+	[BHI_CHECK_LEAK] = "leak",
+	[BHI_CHECK_LOCK_HELD] = "lock-held",
+	[BHI_CHECK_SILENT_ERROR] = "silent-error",
+	[BHI_CHECK_POLICY_ABORT] = "policy-abort",
+	[BHI_CHECK_HANDLED] = "handled",
+	[BHI_CHECK_ABSORBED] = "absorbed",
+	[BHI_CHECK_UNREACHED] = "unreached",
+};
+_Static_assert(bhi_array_size(class_names) == BHI_CHECK_NR_CLASSES, "each has a name");
+
+static const char *const function_names[] = {
+	[BHI_CHECK_MALLOC] = "malloc",
+	[BHI_CHECK_CALLOC] = "calloc",
+	[BHI_CHECK_REALLOC] = "realloc",
+	[BHI_CHECK_REALLOCARRAY] = "reallocarray",
+	[BHI_CHECK_POSIX_MEMALIGN] = "posix_memalign",
+	[BHI_CHECK_ALIGNED_ALLOC] = "aligned_alloc",
+	[BHI_CHECK_MEMALIGN] = "memalign",
+	[BHI_CHECK_VALLOC] = "valloc",
+	[BHI_CHECK_PVALLOC] = "pvalloc",
+	[BHI_CHECK_NEW] = "new",
+	[BHI_CHECK_NEW_NOTHROW] = "new-nothrow",
+	[BHI_CHECK_MMAP] = "mmap",
+	[BHI_CHECK_MREMAP] = "mremap",
+	[BHI_CHECK_BRK] = "brk",
+};
+_Static_assert(
+	bhi_array_size(function_names) == BHI_CHECK_NR_FUNCTIONS, "each has a name");
+
+const char *bhi_check_class_name(enum bhi_check_class class)
+{
+	return (unsigned)class < BHI_CHECK_NR_CLASSES ? class_names[class] : "unknown";
+}
+
+static int find(const char *const *names, size_t nr, const char *name)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (!strcmp(names[i], name))
+			return (int)i;
+	}
+	return -1;
+}
+
+int bhi_check_class_parse(const char *name)
+{
+	return find(class_names, bhi_array_size(class_names), name);
+}
+
+const char *bhi_check_function_name(enum bhi_check_function function)
+{
+	return (unsigned)function < BHI_CHECK_NR_FUNCTIONS ? function_names[function]
+							   : "unknown";
+}
+
+int bhi_check_function_parse(const char *name)
+{
+	return find(function_names, bhi_array_size(function_names), name);
+}
