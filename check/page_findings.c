@@ -72,7 +72,7 @@ static void put_inside(struct bhi_out *out, const struct bhi_check_session *sess
 	put_stack(out, &test->injected, finding->module);
 	bhi_outf(out, "</div>\n");
 	if (test->crash.nr) {
-		bhi_outf(out, "<div><h3>then %s here</h3>\n",
+		bhi_outf(out, "<div><h3>Then %s here</h3>\n",
 			finding->class == BHI_CHECK_DEADLOCK ||
 					finding->class == BHI_CHECK_BUSY_HANG
 				? "it hangs"

@@ -15,13 +15,12 @@ static void put_verdict(struct bhi_out *out, const struct bhi_check_session *ses
 		bhi_outf(out, "%zu finding%s", nr, nr == 1 ? "" : "s");
 	else
 		bhi_outf(out, "No finding");
-	bhi_outf(out,
-		"</p>\n<p class=\"note\">Counted are findings of class %s and worse%s.",
+	bhi_outf(out, "</p>\n<p class=\"note\">Of class %s or worse%s.",
 		bhi_check_class_name(session->fail_on),
 		nr == session->nr_findings ? "" : ", neither suppressed nor known");
 	if (session->nr_findings > nr)
-		bhi_outf(out, " %zu more %s listed.", session->nr_findings - nr,
-			session->nr_findings - nr == 1 ? "is" : "are");
+		bhi_outf(out, " %zu other%s listed too.", session->nr_findings - nr,
+			session->nr_findings - nr == 1 ? " is" : "s are");
 	bhi_outf(out, "</p>\n");
 }
 

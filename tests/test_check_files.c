@@ -55,7 +55,7 @@ static const struct {
 
 START_TEST(a_bad_suppression_is_refused_at_its_line_and_column)
 {
-	struct bhi_check_suppressions list = {NULL};
+	struct bhi_check_suppressions list = {.nr = 0};
 	struct bhi_check_error error = {""};
 	const char *text = bad_suppressions[_i].text;
 
@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(a_zero_byte_in_suppressions_is_refused)
 {
-	struct bhi_check_suppressions list = {NULL};
+	struct bhi_check_suppressions list = {.nr = 0};
 	struct bhi_check_error error = {""};
 
 	ck_assert_int_eq(bhi_check_suppressions_parse(
@@ -87,7 +87,7 @@ START_TEST(the_fields_of_a_suppression_are_what_was_written)
 		"\n"
 		"wrong-*\t\"operator new(unsigned \\\"long)\" *#why not \r\n"
 		"crash f \"a#b\" # it's \"known\"";
-	struct bhi_check_suppressions list = {NULL};
+	struct bhi_check_suppressions list = {.nr = 0};
 	struct bhi_check_error error = {""};
 
 	ck_assert_int_eq(
@@ -181,7 +181,7 @@ static const struct {
 
 START_TEST(a_finding_is_suppressed_when_each_of_its_tests_is_matched)
 {
-	struct bhi_check_suppressions list = {NULL};
+	struct bhi_check_suppressions list = {.nr = 0};
 	struct bhi_check_error error = {""};
 	struct bhi_check_session *session = two_tests();
 	const char *text = suppressions[_i].text;
@@ -203,7 +203,7 @@ END_TEST
 
 START_TEST(a_file_that_is_not_there_is_named)
 {
-	struct bhi_check_suppressions list = {NULL};
+	struct bhi_check_suppressions list = {.nr = 0};
 	struct bhi_check_baseline baseline;
 	struct bhi_check_error error = {""};
 
