@@ -5,6 +5,7 @@
  * Chromium (scripts/setup dev has it) or python3.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,14 +14,17 @@
 
 #include "support.h"
 
-#define BY_ID(id) "document.getElementById('" id "')"
-#define ALL(what) "document.querySelectorAll('" what "')"
-#define TYPE(id, text)                                                    \
-	"(" BY_ID(id) ".value = '" text "', " BY_ID(id) ".dispatchEvent(" \
-							"new Event('input')), true)\n"
-#define PRESS(key)                                                           \
-	"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', " \
-	"{key: '" key "', bubbles: true}))"
+/* What the expressions below are made of. */
+static const char helpers[] =
+	"location.protocol === 'file:' && document.readyState === 'complete'\n"
+	"(window.by = (id) => document.getElementById(id), true)\n"
+	"(window.all = (what) => [...document.querySelectorAll(what)], true)\n"
+	"(window.type = (id, text) => { by(id).value = text; "
+	"by(id).dispatchEvent(new Event('input')); return true; }, true)\n"
+	"(window.press = (key) => { document.activeElement.dispatchEvent("
+	"new KeyboardEvent('keydown', {key, bubbles: true})); return true; }, true)\n"
+	"(window.level = () => document.activeElement.getAttribute('aria-level'), "
+	"true)\n";
 
 static struct made made;
 
@@ -49,8 +53,7 @@ static void browse(const char *expressions)
 	bhi_format(url, sizeof(url), "file://%s", page);
 	bhi_format(profile, sizeof(profile), "%s/profile", dir);
 	write_page(page);
-	ck_assert_int_eq(write(ask, expressions, strlen(expressions)),
-		(ssize_t)strlen(expressions));
+	dprintf(ask, "%s%s", helpers, expressions);
 	lseek(ask, 0, SEEK_SET);
 	pid = fork();
 	if (!pid) {
@@ -77,42 +80,23 @@ START_TEST(the_graph_zooms_and_searches)
 {
 	require_browser();
 	made_init(&made, 200, 1, 1);
-	browse(ALL(".f") ".length > 50\n" ALL(
-		".f") "[0].getAttribute('aria-label').startsWith('all: 200 stacks, "
-		      "')\n" BY_ID("reset") ".disabled\n"
-					    "(" ALL(".f:not(.thin)") "[5].click(), "
-								     "true)\n"
-								     "!" BY_ID("reset") ".disabled && " ALL(".f.above") ".length > 0\n" BY_ID(
-									     "about") ".t"
-										      "ex"
-										      "tC"
-										      "on"
-										      "te"
-										      "nt"
-										      ".i"
-										      "nc"
-										      "lu"
-										      "de"
-										      "s("
-										      "'w"
-										      "or"
-										      "st"
-										      ": "
-										      "')"
-										      "\n"
-										      "(" BY_ID("reset") ".click(), true)\n" ALL(
-											      ".f.above") ".length === 0\n" TYPE("search",
-											      "Parse_Value")
-											      ALL(".f.hit") ".length > 0 && "
-													    "/^in [0-9]+ stacks$/.test(" BY_ID(
-														    "hits") ".textContent)\n" TYPE("search",
-														    "")
-														    ALL(".f.hit") ".length === 0\n"
-																  "(window.before = " ALL(
-																	  ".f") "[4].style.width, "
-																		"document.querySelector('[data-unit=calls]').click(), true)\n" ALL(
-																			".f") "[4].style.width !== window.before\n"
-																			      "document.querySelector('[aria-pressed=true]').dataset.unit === 'calls'\n");
+	browse("all('.f').length > 50\n"
+	       "all('.f')[0].getAttribute('aria-label').startsWith('all: 200 stacks, ')\n"
+	       "by('reset').disabled\n"
+	       "(all('.f:not(.thin)')[5].click(), true)\n"
+	       "!by('reset').disabled && all('.f.above').length > 0\n"
+	       "by('about').textContent.includes('worst: ')\n"
+	       "(by('reset').click(), true)\n"
+	       "all('.f.above').length === 0\n"
+	       "type('search', 'Parse_Value')\n"
+	       "all('.f.hit').length > 0\n"
+	       "/^in [0-9]+ stacks$/.test(by('hits').textContent)\n"
+	       "type('search', '')\n"
+	       "all('.f.hit').length === 0\n"
+	       "(window.before = all('.f').map((box) => box.style.width).join(), true)\n"
+	       "(all('[data-unit=calls]')[0].click(), true)\n"
+	       "all('.f').map((box) => box.style.width).join() !== window.before\n"
+	       "all('[aria-pressed=true]')[0].dataset.unit === 'calls'\n");
 	made_fini(&made);
 }
 END_TEST
@@ -121,46 +105,17 @@ START_TEST(the_keyboard_goes_wherever_the_mouse_goes)
 {
 	require_browser();
 	made_init(&made, 200, 1, 1);
-	browse("(" ALL(".f[tabindex=\"0\"]") "[0].focus(), " ALL(
-		".f[tabindex=\"0\"]") ".length === 1)\n"
-				      "(" PRESS("ArrowDown") ", " PRESS(
-					      "ArrowDown") ", " PRESS("ArrowDown") ", "
-										   "true)"
-										   "\n"
-										   "docum"
-										   "ent."
-										   "activ"
-										   "eElem"
-										   "ent."
-										   "getAt"
-										   "tribu"
-										   "te('"
-										   "aria-"
-										   "level"
-										   "') "
-										   "=== "
-										   "'4'\n"
-										   "(wind"
-										   "ow."
-										   "first"
-										   " = "
-										   "docum"
-										   "ent."
-										   "activ"
-										   "eElem"
-										   "ent,"
-										   " " PRESS(
-											   "ArrowRight") ", "
-													 "document.activeElement !== window.first && "
-													 "document.activeElement.getAttribute('aria-level') === '4')\n"
-													 "(" PRESS(
-														 "ArrowLeft") ", document.activeElement === window.first)\n"
-															      "(" PRESS("Enter") ", " ALL(
-																      ".f.above") ".length === 3)\n"
-																		  "document.activeElement.getAttribute('aria-level') === '4'\n"
-																		  "(" PRESS("Escape") ", " ALL(
-																			  ".f.above") ".length === 0)\n"
-																				      "document.activeElement.getAttribute('aria-level') === '1'\n");
+	browse("all('.f[tabindex=\"0\"]').length === 1\n"
+	       "(all('.f[tabindex=\"0\"]')[0].focus(), level() === '1')\n"
+	       "press('ArrowDown') && press('ArrowDown') && press('ArrowDown')\n"
+	       "level() === '4'\n"
+	       "(window.first = document.activeElement, press('ArrowRight'))\n"
+	       "document.activeElement !== window.first && level() === '4'\n"
+	       "press('ArrowLeft') && document.activeElement === window.first\n"
+	       "press('Enter') && all('.f.above').length === 3\n"
+	       "level() === '4'\n"
+	       "press('Escape') && all('.f.above').length === 0\n"
+	       "level() === '1'\n");
 	made_fini(&made);
 }
 END_TEST
@@ -169,44 +124,13 @@ START_TEST(findings_are_filtered_and_links_open_them)
 {
 	require_browser();
 	made_init(&made, 200, 1, 1);
-	browse("[..." ALL(".finding") "].every((one) => !one.hidden && !one.open)\n"
-				      "(" BY_ID("filter") ".value = 'Fails ' + " ALL(".fi"
-										     "ndi"
-										     "ng") "[2].id.toUpperCase(), " BY_ID(
-					      "filter") ".dispatchEvent(new "
-							"Event('input')), true)\n"
-							"[..." ALL(".finding:not([hidden]"
-								   ")") "].length === 1\n"
-									"document."
-									"querySelector('."
-									"finding:not(["
-									"hidden])"
-									"').id."
-									"startsWith('"
-									"leak-')\n"
-									"/^1 of "
-									"[0-9]+$/"
-									".test(" BY_ID(
-										"filtere"
-										"d") ".te"
-										     "xtC"
-										     "ont"
-										     "ent"
-										     ")\n"
-										     "(lo"
-										     "cat"
-										     "ion"
-										     ".ha"
-										     "sh "
-										     "="
-										     " " ALL(".f"
-											     "in"
-											     "di"
-											     "n"
-											     "g") "[0].id, true)\n" ALL(".finding") "[0]."
-																    "open "
-																    "&& "
-																    "!" ALL(".finding") "[0].hidden\n");
+	browse("all('.finding').every((one) => !one.hidden && !one.open)\n"
+	       "type('filter', 'Fails ' + all('.finding')[2].id.toUpperCase())\n"
+	       "all('.finding:not([hidden])').length === 1\n"
+	       "!all('.finding')[2].hidden\n"
+	       "/^1 of [0-9]+$/.test(by('filtered').textContent)\n"
+	       "(location.hash = all('.finding')[0].id, true)\n"
+	       "all('.finding')[0].open && !all('.finding')[0].hidden\n");
 	made_fini(&made);
 }
 END_TEST
@@ -216,11 +140,11 @@ START_TEST(hostile_names_are_text)
 	require_browser();
 	made_init(&made, 100, 1, 1);
 	made_poison(&made);
-	browse(ALL(".f") ".length > 50\n" ALL("b[a]") ".length === 0 && " ALL(
-		"script") ".length === 2\n"
-			  "document.querySelector('.what').textContent.startsWith('</"
-			  "script><b a=')\n" TYPE("search", "</script>")
-				  ALL(".f.hit") ".length > 0\n");
+	browse("all('.f').length > 50\n"
+	       "all('b[a]').length === 0 && all('script').length === 2\n"
+	       "all('.what')[0].textContent.startsWith('</script><b a=')\n"
+	       "type('search', '</script>')\n"
+	       "all('.f.hit').length > 0\n");
 	made_fini(&made);
 }
 END_TEST
