@@ -5,8 +5,6 @@
 
 #include "base/compiler.h"
 
-#include "report.h"
-
 static const char *const class_names[] = {
 	[BHI_CHECK_CORRUPTION] = "memory-corruption",
 	[BHI_CHECK_CRASH] = "crash",
@@ -14,8 +12,8 @@ static const char *const class_names[] = {
 	[BHI_CHECK_DEADLOCK] = "deadlock",
 	[BHI_CHECK_BUSY_HANG] = "busy-hang",
 	[BHI_CHECK_RUNAWAY_OUTPUT] = "runaway-output",
-	[BHI_CHECK_WRONG_SILENT] = "wrong-output",
-	[BHI_CHECK_WRONG_MESSAGE] = "wrong-output-message",
+	[BHI_CHECK_WRONG_SILENT] = "wrong-output-silent",
+	[BHI_CHECK_WRONG_MESSAGE] = "wrong-output",
 	[BHI_CHECK_LEAK] = "leak",
 	[BHI_CHECK_LOCK_HELD] = "lock-held",
 	[BHI_CHECK_SILENT_ERROR] = "silent-error",
@@ -36,8 +34,8 @@ static const char *const function_names[] = {
 	[BHI_CHECK_MEMALIGN] = "memalign",
 	[BHI_CHECK_VALLOC] = "valloc",
 	[BHI_CHECK_PVALLOC] = "pvalloc",
-	[BHI_CHECK_NEW] = "new",
-	[BHI_CHECK_NEW_NOTHROW] = "new-nothrow",
+	[BHI_CHECK_NEW] = "operator new",
+	[BHI_CHECK_NEW_NOTHROW] = "operator new(nothrow)",
 	[BHI_CHECK_MMAP] = "mmap",
 	[BHI_CHECK_MREMAP] = "mremap",
 	[BHI_CHECK_BRK] = "brk",
@@ -68,9 +66,4 @@ const char *bhi_check_function_name(enum bhi_check_function function)
 {
 	return (unsigned)function < BHI_CHECK_NR_FUNCTIONS ? function_names[function]
 							   : "unknown";
-}
-
-int bhi_check_function_parse(const char *name)
-{
-	return find(function_names, bhi_array_size(function_names), name);
 }

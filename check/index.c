@@ -70,9 +70,25 @@ bool bhi_check_place_same(
 	const struct bhi_check_place *a, const struct bhi_check_place *b)
 {
 	return a->offset == b->offset && a->function_offset == b->function_offset &&
-	       a->line == b->line && same_text(a->module, b->module) &&
-	       same_text(a->path, b->path) && same_text(a->function, b->function) &&
-	       same_text(a->file, b->file) && same_text(a->build_id, b->build_id);
+	       a->line == b->line && a->own_offset == b->own_offset &&
+	       same_text(a->own_function, b->own_function) &&
+	       same_text(a->module, b->module) && same_text(a->path, b->path) &&
+	       same_text(a->function, b->function) && same_text(a->file, b->file) &&
+	       same_text(a->build_id, b->build_id);
+}
+
+const struct bhi_check_place *bhi_check_test_place(
+	const struct bhi_check_test *test, const struct bhi_check_place *place)
+{
+	for (size_t i = 0; i < test->injected.nr; i++) {
+		if (bhi_check_place_same(place, &test->injected.places[i]))
+			return &test->injected.places[i];
+	}
+	for (size_t i = 0; i < test->crash.nr; i++) {
+		if (bhi_check_place_same(place, &test->crash.places[i]))
+			return &test->crash.places[i];
+	}
+	return NULL;
 }
 
 static uint64_t hash_place(const struct bhi_check_place *place)
@@ -153,6 +169,12 @@ int bhi_check_place_index_init(
 		r = add_all(index, &session->tests[i].injected);
 		if (!r)
 			r = add_all(index, &session->tests[i].crash);
+	}
+	for (size_t i = 0; i < session->nr_findings && !r; i++) {
+		const struct bhi_check_place *site = session->findings[i].site;
+
+		if (site && bhi_check_place_index_add(index, site) < 0)
+			r = -ENOMEM;
 	}
 	if (r)
 		bhi_check_place_index_fini(index);

@@ -33,6 +33,10 @@ struct bhi_check_place_index {
 bool bhi_check_place_same(
 	const struct bhi_check_place *a, const struct bhi_check_place *b);
 
+/* Where the like of @place is in the test's backtraces; NULL: nowhere. */
+const struct bhi_check_place *bhi_check_test_place(
+	const struct bhi_check_test *test, const struct bhi_check_place *place);
+
 /* The number of @place, which is added if it is not there; -ENOMEM. */
 int64_t bhi_check_place_index_add(
 	struct bhi_check_place_index *index, const struct bhi_check_place *place);

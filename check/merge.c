@@ -368,6 +368,8 @@ static void place_example(
 			test->occurrence == example->occurrence)
 			finding->example = test;
 	}
+	if (finding->site)
+		finding->site = bhi_check_test_place(finding->example, finding->site);
 }
 
 static int compare_findings(const void *a, const void *b)
@@ -445,7 +447,10 @@ static void unite_numbers(struct merger *merger)
 		const struct bhi_check_session *part = &merger->parts[i];
 
 		whole->nr_calls = bhi_max(whole->nr_calls, part->nr_calls);
+		whole->nr_points += part->nr_points;
 		whole->nr_runs += part->nr_runs;
+		whole->nr_left_out += part->nr_left_out;
+		whole->nr_unconfirmed += part->nr_unconfirmed;
 		/* The parts run side by side. */
 		whole->wall_ns = bhi_max(whole->wall_ns, part->wall_ns);
 		whole->clean_cpu_ns = bhi_max(whole->clean_cpu_ns, part->clean_cpu_ns);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "markup.h"
-#include "report.h"
+#include "write.h"
 
 /* Frames of the module that has the finding stand out. */
 static void put_stack(

@@ -2,7 +2,7 @@
 #include "page.h"
 
 #include "markup.h"
-#include "report.h"
+#include "write.h"
 
 static void put_verdict(struct bhi_out *out, const struct bhi_check_session *session)
 {

@@ -15,7 +15,7 @@
 
 #include "baseline.h"
 #include "index.h"
-#include "report.h"
+#include "write.h"
 
 #define FILE_MAX ((size_t)1 << 30)
 
@@ -142,6 +142,15 @@ static enum bhi_check_class take_class(
 	return BHI_CHECK_UNREACHED;
 }
 
+static int parse_function(const char *name)
+{
+	for (int i = 0; i < BHI_CHECK_NR_FUNCTIONS; i++) {
+		if (!strcmp(bhi_check_function_name(i), name))
+			return i;
+	}
+	return -1;
+}
+
 static json_t *take_array(struct reader *reader, json_t *object, const char *key)
 {
 	json_t *array = json_object_get(object, key);
@@ -215,7 +224,10 @@ static void take_session(
 	session->command = take_texts(reader, object, "command", &nr);
 	session->mode = take_text(reader, object, "mode");
 	session->nr_calls = take_number(reader, object, "calls");
+	session->nr_points = take_number(reader, object, "points");
 	session->nr_runs = take_number(reader, object, "runs");
+	session->nr_left_out = take_number(reader, object, "left_out");
+	session->nr_unconfirmed = take_number(reader, object, "unconfirmed");
 	for (unsigned i = 0; i < BHI_CHECK_NR_CLASSES; i++)
 		session->nr_by_class[i] =
 			take_number(reader, by_class, bhi_check_class_name(i));
@@ -252,6 +264,8 @@ static void take_place(struct reader *reader, json_t *object)
 	place->offset = take_number(reader, object, "offset");
 	place->function = take_text_or_null(reader, object, "function");
 	place->function_offset = take_number(reader, object, "function_offset");
+	place->own_function = take_text_or_null(reader, object, "own_function");
+	place->own_offset = take_number(reader, object, "own_offset");
 	place->file = take_text_or_null(reader, object, "file");
 	place->line = (unsigned)take_integer(reader, object, "line", 0, UINT_MAX);
 }
@@ -268,7 +282,7 @@ static void take_stack(
 	stack->size = take_number(reader, object, "size");
 	for (size_t i = 0; i < json_array_size(functions); i++) {
 		const char *name = json_string_value(json_array_get(functions, i));
-		int function = name ? bhi_check_function_parse(name) : -1;
+		int function = name ? parse_function(name) : -1;
 
 		if (function < 0)
 			refuse(reader, "functions", "has what is no function");
@@ -303,7 +317,7 @@ static void take_test(
 {
 	struct bhi_check_test *test = &session->tests[reader->at];
 	const char *name = json_string_value(json_object_get(object, "function"));
-	int function = name ? bhi_check_function_parse(name) : -1;
+	int function = name ? parse_function(name) : -1;
 
 	if (function < 0)
 		refuse(reader, "function", "is no function");
@@ -316,6 +330,8 @@ static void take_test(
 	test->signal = (int)take_integer(reader, object, "signal", 0, INT_MAX);
 	test->address = take_hash(reader, object, "address");
 	test->difference = take_text_or_null(reader, object, "difference");
+	test->message = take_text_or_null(reader, object, "message");
+	test->key = take_hash(reader, object, "key");
 	test->leaked_bytes = take_number(reader, object, "leaked_bytes");
 	test->leaked_blocks = take_number(reader, object, "leaked_blocks");
 	test->finding = SIZE_MAX;
@@ -324,6 +340,19 @@ static void take_test(
 			reader, object, "finding", 0, (int64_t)session->nr_findings - 1);
 	take_injected(reader, object, session, test);
 	take_trace(reader, object, "crash", &test->crash);
+}
+
+static void take_site(
+	struct reader *reader, json_t *object, struct bhi_check_finding *finding)
+{
+	int64_t number;
+
+	if (json_is_null(json_object_get(object, "site")))
+		return;
+	number = take_integer(reader, object, "site", 0, (int64_t)reader->nr_places - 1);
+	if (!reader->r)
+		finding->site =
+			bhi_check_test_place(finding->example, &reader->places[number]);
 }
 
 static void take_finding(
@@ -345,6 +374,7 @@ static void take_finding(
 		reader, object, "tests", session->nr_tests, &finding->nr_tests);
 	finding->example = session->tests + take_integer(reader, object, "example", 0,
 						    (int64_t)session->nr_tests - 1);
+	take_site(reader, object, finding);
 	finding->is_suppressed = take_bool(reader, object, "suppressed");
 	finding->suppressed_by = take_text_or_null(reader, object, "suppressed_by");
 	finding->is_known = take_bool(reader, object, "known");

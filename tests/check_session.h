@@ -16,7 +16,7 @@
 
 #include "arena.h"
 #include "merge.h"
-#include "report.h"
+#include "write.h"
 
 /* Markup, quotes, control bytes, what is not UTF-8, and an unpaired surrogate. */
 #define MADE_HOSTILE                   \
@@ -63,8 +63,11 @@ static inline struct bhi_check_place made_place(unsigned number)
 	place.path = paths[module];
 	place.build_id = module == 3 ? "" : "5f3a9c10d4e2b7a6c8f90112233445566778899a";
 	place.function = functions[number % bhi_array_size(functions)];
-	if (place.function)
+	if (place.function) {
 		place.function_offset = number % 90;
+		place.own_function = place.function;
+		place.own_offset = place.function_offset + 1;
+	}
 	if (place.function && number % 3) {
 		place.file = number % 2 ? "/build/server/src/rax.c" : "src/dict.c";
 		place.line = 10 + number;
@@ -153,6 +156,9 @@ static inline void made_test(
 	} else if (test->class == BHI_CHECK_HANDLED) {
 		test->status = 2;
 	}
+	if (test->class < BHI_CHECK_HANDLED)
+		test->key = made_mix(stack->hash);
+	test->message = test->class == BHI_CHECK_HANDLED ? "out of memory" : NULL;
 	stack->nr_tested++;
 	stack->worst = bhi_min(stack->worst, test->class);
 	session->nr_by_class[test->class]++;
@@ -198,6 +204,7 @@ static inline void made_title(struct made *made, struct bhi_check_finding *findi
 {
 	const struct bhi_check_test *test = finding->example;
 
+	finding->site = &test->injected.places[test->injected.nr - 1];
 	finding->title = made_alloc(made, 128, 1);
 	bhi_format(finding->title, 128, "%s below %s when %s of %lu bytes fails",
 		bhi_check_class_name(test->class), finding->module,
@@ -260,6 +267,10 @@ static inline void made_init(struct made *made, size_t nr_stacks, unsigned i, un
 			made_test(made, stack, 1 + stack->nr_calls / 2);
 	}
 	session->nr_runs = session->nr_tests;
+	session->nr_points = session->nr_tests;
+	/* Any numbers of which the parts make the whole. */
+	session->nr_left_out = session->nr_by_class[BHI_CHECK_DEADLOCK];
+	session->nr_unconfirmed = session->nr_by_class[BHI_CHECK_LEAK];
 	made_findings(made);
 }
 

@@ -17,7 +17,7 @@
 #include "baseline.h"
 #include "merge.h"
 #include "read.h"
-#include "report.h"
+#include "write.h"
 #include "suppress.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -374,7 +374,7 @@ static char *merged(char *const *files, size_t nr)
 START_TEST(shards_in_any_order_are_the_whole)
 {
 	const char *dir = support_dir();
-	char *files[3], *whole[1], *turned[3], *a, *b, *c, *again;
+	char *files[3], *single[1], *whole[1], *turned[3], *a, *b, *c, *again, name[256];
 
 	write_shards(dir, 3, files);
 	turned[0] = files[2];
@@ -384,14 +384,20 @@ START_TEST(shards_in_any_order_are_the_whole)
 	b = merged(turned, 3);
 	ck_assert(!strcmp(a, b));
 	support_write_file(dir, "merged.json", a);
-	whole[0] = malloc(256);
-	bhi_format(whole[0], 256, "%s/merged.json", dir);
+	whole[0] = bhi_format(name, sizeof(name), "%s/merged.json", dir);
 	again = merged(whole, 1);
 	ck_assert(!strcmp(a, again));
-	write_shards(dir, 1, files);
-	c = merged(files, 1);
+	write_shards(dir, 1, single);
+	c = merged(single, 1);
 	ck_assert(!strcmp(a, c));
 	ck_assert(support_contains(a, "\"class\": \"crash\""));
+	for (int i = 0; i < 3; i++)
+		free(files[i]);
+	free(single[0]);
+	free(a);
+	free(b);
+	free(c);
+	free(again);
 }
 END_TEST
 

@@ -4,7 +4,7 @@
  * testcase with failure, skipped and system-out. A case of a finding has the same name on
  * every run, so that a CI system can tell since when it fails.
  */
-#include "report.h"
+#include "write.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  * A place without line information is one in the module's file, with the offset as the
  * relative address: what shows results by file can show these too.
  */
-#include "report.h"
+#include "write.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  *
  * All return 0, or -ENOMEM; an error of the descriptor stays in the bhi_out.
  */
-#ifndef BHI_CHECK_REPORT_H
-#define BHI_CHECK_REPORT_H
+#ifndef BHI_CHECK_WRITE_H
+#define BHI_CHECK_WRITE_H
 
 #include "base/fmt.h"
 
@@ -31,11 +31,6 @@ int bhi_check_write_junit(struct bhi_out *out, const struct bhi_check_session *s
 
 /* One page that needs nothing else. */
 int bhi_check_write_html(struct bhi_out *out, const struct bhi_check_session *session);
-
-/* "malloc" */
-const char *bhi_check_function_name(enum bhi_check_function function);
-/* -1: none is called so. */
-int bhi_check_function_parse(const char *name);
 
 /* Whether it makes the exit status 1. */
 static inline bool bhi_check_finding_fails(

@@ -4,7 +4,7 @@
  * stand at the end: most frames are shared by many stacks. What is written here is read
  * by read.c; a session that was read is written to the same bytes again.
  */
-#include "report.h"
+#include "write.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +56,10 @@ static void put_session(struct bhi_out *out, const struct bhi_check_session *ses
 	bhi_json_end(out, ']');
 	bhi_json_str(out, "mode", session->mode);
 	put_number(out, "calls", session->nr_calls);
+	put_number(out, "points", session->nr_points);
 	put_number(out, "runs", session->nr_runs);
+	put_number(out, "left_out", session->nr_left_out);
+	put_number(out, "unconfirmed", session->nr_unconfirmed);
 	bhi_json_begin(out, "by_class", '{');
 	for (unsigned i = 0; i < BHI_CHECK_NR_CLASSES; i++)
 		put_number(out, bhi_check_class_name(i), session->nr_by_class[i]);
@@ -88,6 +91,11 @@ static void put_finding(struct writer *writer, const struct bhi_check_finding *f
 	put_number(out, "calls", finding->nr_calls);
 	bhi_json_u64(
 		out, "example", (uint64_t)(finding->example - writer->session->tests));
+	if (finding->site)
+		bhi_json_i64(out, "site",
+			bhi_check_place_index_add(&writer->places, finding->site));
+	else
+		bhi_json_str(out, "site", NULL);
 	bhi_json_begin(out, "tests", '[');
 	for (size_t i = 0; i < finding->nr_tests; i++)
 		bhi_json_u64(out, NULL, finding->tests[i]);
@@ -152,6 +160,8 @@ static void put_test(struct writer *writer, const struct bhi_check_test *test)
 	bhi_json_i64(out, "signal", test->signal);
 	put_hash(out, "address", test->address);
 	bhi_json_str(out, "difference", test->difference);
+	bhi_json_str(out, "message", test->message);
+	put_hash(out, "key", test->key);
 	put_number(out, "leaked_bytes", test->leaked_bytes);
 	put_number(out, "leaked_blocks", test->leaked_blocks);
 	if (test->finding < writer->session->nr_findings)
@@ -199,6 +209,8 @@ static void put_places(struct writer *writer)
 		put_number(out, "offset", place->offset);
 		bhi_json_str(out, "function", place->function);
 		put_number(out, "function_offset", place->function_offset);
+		bhi_json_str(out, "own_function", place->own_function);
+		put_number(out, "own_offset", place->own_offset);
 		bhi_json_str(out, "file", place->file);
 		bhi_json_u64(out, "line", place->line);
 		bhi_json_end(out, '}');

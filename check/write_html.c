@@ -4,7 +4,7 @@
  * It is whole without the script, but for the flame graph, whose numbers the table of the
  * stacks has too.
  */
-#include "report.h"
+#include "write.h"
 
 #include <string.h>
 
