@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A module is opened when the first of its places is looked up and stays open. Symbols
+ * that do not cover the address are not taken: in a stripped file the nearest one before
+ * it is another function.
+ */
+#include <elfutils/libdwfl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allocate.h"
+#include "symbols.h"
+
+#define NR_BUCKETS 16384
+
+struct module {
+	char *path;
+	const char *name;
+	char *build_id;
+	Dwfl *dwfl;
+	Dwfl_Module *dwfl_module; /* NULL: cannot be read */
+	Dwarf_Addr start;         /* where libdw put it */
+	uint64_t link_base;       /* of a program that is not relocated */
+	struct module *next;
+};
+
+struct entry {
+	const struct module *module;
+	uint64_t offset;
+	bool is_exact;
+	struct bhi_check_place place;
+	struct entry *next;
+};
+
+struct bhi_check_symbols {
+	pthread_mutex_t lock;
+	/* protected by .lock */
+	struct module *modules;
+	struct entry *buckets[NR_BUCKETS];
+};
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+/* The lowest address that a program which is not relocated is linked for; 0 for others.
+ */
+static uint64_t find_link_base(Dwfl_Module *module)
+{
+	uint64_t least = UINT64_MAX;
+	GElf_Addr bias;
+	GElf_Ehdr header;
+	size_t nr = 0;
+	Elf *elf = dwfl_module_getelf(module, &bias);
+
+	if (!elf || !gelf_getehdr(elf, &header) || header.e_type != ET_EXEC ||
+		elf_getphdrnum(elf, &nr))
+		return 0;
+	for (size_t i = 0; i < nr; i++) {
+		GElf_Phdr segment;
+
+		if (gelf_getphdr(elf, (int)i, &segment) && segment.p_type == PT_LOAD)
+			least = bhi_min(least, (uint64_t)segment.p_vaddr);
+	}
+	return least == UINT64_MAX ? 0 : least;
+}
+
+static void open_module(struct module *module)
+{
+	module->dwfl = dwfl_begin(&callbacks);
+	if (!module->dwfl)
+		return;
+	dwfl_report_begin(module->dwfl);
+	module->dwfl_module =
+		dwfl_report_offline(module->dwfl, module->name, module->path, -1);
+	dwfl_report_end(module->dwfl, NULL, NULL);
+	if (!module->dwfl_module)
+		return;
+	module->link_base = find_link_base(module->dwfl_module);
+	/* Addresses of the file plus this are libdw's. */
+	dwfl_module_getelf(module->dwfl_module, &module->start);
+}
+
+static struct module *find_module(
+	struct bhi_check_symbols *symbols, const char *path, const char *build_id)
+{
+	struct module *module;
+	const char *slash;
+
+	for (module = symbols->modules; module; module = module->next) {
+		if (!strcmp(module->path, path) && !strcmp(module->build_id, build_id))
+			return module;
+	}
+	module = bhi_check_alloc(1, sizeof(*module));
+	module->path = bhi_check_strdup(path);
+	slash = strrchr(module->path, '/');
+	module->name = slash ? slash + 1 : module->path;
+	module->build_id = bhi_check_strdup(build_id);
+	open_module(module);
+	module->next = symbols->modules;
+	symbols->modules = module;
+	return module;
+}
+
+static void find_line(
+	Dwfl_Module *module, Dwarf_Addr address, struct bhi_check_place *place)
+{
+	Dwfl_Line *found = dwfl_module_getsrc(module, address);
+	int line = 0;
+	const char *file =
+		found ? dwfl_lineinfo(found, NULL, &line, NULL, NULL, NULL) : NULL;
+
+	if (!file || line <= 0)
+		return;
+	place->file = file;
+	place->line = (unsigned)line;
+}
+
+static void find_function(const struct module *module, uint64_t offset, bool is_exact,
+	struct bhi_check_place *place)
+{
+	Dwarf_Addr address = offset;
+	GElf_Off within;
+	GElf_Sym symbol;
+	const char *name;
+
+	if (!module->dwfl_module)
+		return;
+	if (address < module->link_base)
+		address += module->link_base;
+	address += module->start;
+	if (!is_exact)
+		address--;
+	name = dwfl_module_addrinfo(
+		module->dwfl_module, address, &within, &symbol, NULL, NULL, NULL);
+	if (name && within < symbol.st_size) {
+		place->function = name;
+		place->function_offset = within + !is_exact;
+	}
+	find_line(module->dwfl_module, address, place);
+}
+
+static struct bhi_check_place look_up_locked(struct bhi_check_symbols *symbols,
+	const char *path, const char *build_id, uint64_t offset, bool is_exact)
+{
+	struct module *module = find_module(symbols, path, build_id);
+	uint64_t hash =
+		(offset * 2 + is_exact) * 0x9e3779b97f4a7c15 ^ (uintptr_t)module >> 4;
+	struct entry **bucket = &symbols->buckets[(hash >> 32) % NR_BUCKETS], *entry;
+
+	for (entry = *bucket; entry; entry = entry->next) {
+		if (entry->module == module && entry->offset == offset &&
+			entry->is_exact == is_exact)
+			return entry->place;
+	}
+	entry = bhi_check_alloc(1, sizeof(*entry));
+	entry->module = module;
+	entry->offset = offset;
+	entry->is_exact = is_exact;
+	entry->place = (struct bhi_check_place){.module = module->name,
+		.path = module->path,
+		.offset = offset,
+		.build_id = module->build_id};
+	find_function(module, offset, is_exact, &entry->place);
+	entry->next = *bucket;
+	*bucket = entry;
+	return entry->place;
+}
+
+struct bhi_check_symbols *bhi_check_symbols_new(void)
+{
+	struct bhi_check_symbols *symbols = bhi_check_alloc(1, sizeof(*symbols));
+
+	pthread_mutex_init(&symbols->lock, NULL);
+	return symbols;
+}
+
+void bhi_check_symbols_free(struct bhi_check_symbols *symbols)
+{
+	struct module *module;
+
+	if (!symbols)
+		return;
+	for (size_t i = 0; i < NR_BUCKETS; i++) {
+		struct entry *entry;
+
+		while ((entry = symbols->buckets[i])) {
+			symbols->buckets[i] = entry->next;
+			free(entry);
+		}
+	}
+	while ((module = symbols->modules)) {
+		symbols->modules = module->next;
+		if (module->dwfl)
+			dwfl_end(module->dwfl);
+		free(module->path);
+		free(module->build_id);
+		free(module);
+	}
+	pthread_mutex_destroy(&symbols->lock);
+	free(symbols);
+}
+
+void bhi_check_symbols_place(struct bhi_check_symbols *symbols, const char *path,
+	const char *build_id, uint64_t offset, bool is_exact, struct bhi_check_place *ret)
+{
+	pthread_mutex_lock(&symbols->lock);
+	*ret = look_up_locked(symbols, path, build_id, offset, is_exact);
+	pthread_mutex_unlock(&symbols->lock);
+}
+
+static void format_build_id(const struct bhi_check_module *module, char ret[41])
+{
+	size_t len = bhi_min((size_t)module->build_id_len, sizeof(module->build_id));
+
+	for (size_t i = 0; i < len; i++)
+		snprintf(ret + 2 * i, 3, "%02x", module->build_id[i]);
+	ret[2 * len] = 0;
+}
+
+void bhi_check_symbols_look_up(struct bhi_check_symbols *symbols,
+	const struct bhi_check_shared *shared, const bhi_check_frame *frames, size_t nr,
+	bool is_exact, struct bhi_check_backtrace *ret)
+{
+	ret->places = bhi_check_alloc(nr, sizeof(*ret->places));
+	ret->nr = nr;
+	pthread_mutex_lock(&symbols->lock);
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t number = frames[i] >> 48, offset = frames[i] & ~(0xffffUL << 48);
+		const struct bhi_check_module *module =
+			number < BHI_CHECK_MAX_MODULES ? &shared->modules[number] : NULL;
+		char build_id[41] = "";
+
+		if (module)
+			format_build_id(module, build_id);
+		ret->places[i] =
+			look_up_locked(symbols, module ? module->path : "unknown",
+				build_id, offset, is_exact && !i);
+	}
+	pthread_mutex_unlock(&symbols->lock);
+}
