@@ -67,20 +67,20 @@ static size_t depth_below(const struct bhi_check_seen *seen, size_t from)
 	return at;
 }
 
-/* The same for the refused call or a wrapper around it. */
+/* The same for the function that was given NULL: the one that called, or whoever called
+ * it through wrappers that hand the failure on. */
 static size_t depth_below_refused(const struct bhi_check_seen *seen)
 {
-	size_t depth = SIZE_MAX;
-
 	for (size_t i = 0; i < seen->injected.nr && i <= MAX_WRAPPERS; i++) {
-		depth = depth_below(seen, i);
+		const struct bhi_check_place *place = &seen->injected.places[i];
+		size_t depth = depth_below(seen, i);
+
 		if (depth != SIZE_MAX)
-			break;
-		if (i && !bhi_check_is_wrapper(&seen->injected.places[i]) &&
-			!bhi_check_is_libc(&seen->injected.places[i]))
+			return depth;
+		if (!bhi_check_is_wrapper(place) && !bhi_check_is_libc(place))
 			break;
 	}
-	return depth;
+	return SIZE_MAX;
 }
 
 static bool has_reporter(const struct bhi_check_backtrace *trace, size_t nr)

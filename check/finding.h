@@ -49,6 +49,10 @@ struct bhi_check_place {
 	uint64_t offset;      /* in the module: of the instruction after the call */
 	const char *function; /* NULL: no symbol */
 	uint64_t function_offset;
+	/* The same from the module's own file alone, and without versions: it does not
+	 * depend on which debug packages are installed. For keys. */
+	const char *own_function;
+	uint64_t own_offset;
 	const char *file; /* NULL: no line information */
 	unsigned line;
 	const char *build_id; /* hex, or "" */
@@ -109,6 +113,9 @@ struct bhi_check_point_stack {
 	uint32_t functions;
 	uint64_t nr_tested;
 	enum bhi_check_class worst; /* BHI_CHECK_NR_CLASSES: not tested */
+	/* The first frame as orders name it. */
+	uint32_t caller_module;
+	uint64_t caller_offset;
 };
 
 struct bhi_check_session {

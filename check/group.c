@@ -70,10 +70,10 @@ static uint64_t hash_place(
 	uint64_t hash, const struct bhi_check_place *place, bool within)
 {
 	hash = hash_text(hash, place->module);
-	if (!place->function)
+	if (!place->own_function)
 		return hash_number(hash_text(hash, place->build_id), place->offset);
-	hash = hash_text(hash, place->function);
-	return within ? hash_number(hash, place->function_offset) : hash;
+	hash = hash_text(hash, place->own_function);
+	return within ? hash_number(hash, place->own_offset) : hash;
 }
 
 static size_t find_reporter(const struct bhi_check_backtrace *crash)

@@ -78,11 +78,26 @@ static enum bhi_check_exit judge_clean(
 	return BHI_CHECK_EXIT_CLEAN;
 }
 
+/* 1: a process that died while it wrote it. */
+static bool is_written(const struct bhi_check_stack *stack)
+{
+	return stack->hash > 1;
+}
+
 static int by_first_call(const void *a, const void *b)
 {
 	const struct bhi_check_point_stack *x = a, *y = b;
 
 	return (x->first_call > y->first_call) - (x->first_call < y->first_call);
+}
+
+static void name_caller(struct bhi_check_point_stack *stack,
+	const struct bhi_check_shared *shared, bhi_check_frame frame)
+{
+	if (frame >> 48 >= BHI_CHECK_MAX_MODULES)
+		return;
+	stack->caller_module = shared->modules[frame >> 48].name_hash;
+	stack->caller_offset = frame & ~(0xffffUL << 48);
 }
 
 static void take_stacks(
@@ -95,7 +110,7 @@ static void take_stacks(
 		const struct bhi_check_stack *seen = &shared->stacks[i];
 		struct bhi_check_point_stack *stack;
 
-		if (!seen->hash)
+		if (!is_written(seen))
 			continue;
 		session->stacks = bhi_check_grow(session->stacks, &capacity,
 			session->nr_stacks + 1, sizeof(*session->stacks));
@@ -106,6 +121,7 @@ static void take_stacks(
 			.size = seen->size,
 			.functions = seen->functions,
 			.worst = BHI_CHECK_NR_CLASSES};
+		name_caller(stack, shared, shared->frames[seen->first_frame]);
 		bhi_check_symbols_look_up(work->symbols, shared,
 			shared->frames + seen->first_frame, seen->nr_frames, false,
 			&stack->trace);
@@ -203,7 +219,7 @@ static size_t count_common(const struct bhi_check_session *session,
 	size_t nr = 0, common = 0;
 
 	for (size_t i = 0; i < BHI_CHECK_MAX_STACKS; i++) {
-		if (shared->stacks[i].hash)
+		if (is_written(&shared->stacks[i]))
 			hashes[nr++] = shared->stacks[i].hash;
 	}
 	qsort(hashes, nr, sizeof(*hashes), by_hash);

@@ -15,15 +15,26 @@
 
 #define NR_BUCKETS 16384
 
+/* The module as libdw sees it, with separate debug information or without. */
+struct view {
+	Dwfl *dwfl;
+	Dwfl_Module *module; /* NULL: cannot be read */
+	Dwarf_Addr start;    /* where libdw put it */
+};
+
 struct module {
 	char *path;
 	const char *name;
 	char *build_id;
-	Dwfl *dwfl;
-	Dwfl_Module *dwfl_module; /* NULL: cannot be read */
-	Dwarf_Addr start;         /* where libdw put it */
-	uint64_t link_base;       /* of a program that is not relocated */
+	struct view own, full;
+	uint64_t link_base; /* of a program that is not relocated */
 	struct module *next;
+};
+
+/* A name of ours. */
+struct name {
+	char *text;
+	struct name *next;
 };
 
 struct entry {
@@ -38,12 +49,27 @@ struct bhi_check_symbols {
 	pthread_mutex_t lock;
 	/* protected by .lock */
 	struct module *modules;
+	struct name *names;
 	struct entry *buckets[NR_BUCKETS];
 };
 
-static const Dwfl_Callbacks callbacks = {
+static int find_nothing(Dwfl_Module *module, void **userdata, const char *name,
+	Dwarf_Addr base, const char *file, const char *link, GElf_Word crc, char **ret)
+{
+	(void)module, (void)userdata, (void)name, (void)base, (void)file, (void)link;
+	(void)crc, (void)ret;
+	return -1;
+}
+
+static const Dwfl_Callbacks full_callbacks = {
 	.find_elf = dwfl_build_id_find_elf,
 	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+static const Dwfl_Callbacks own_callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = find_nothing,
 	.section_address = dwfl_offline_section_address,
 };
 
@@ -69,20 +95,26 @@ static uint64_t find_link_base(Dwfl_Module *module)
 	return least == UINT64_MAX ? 0 : least;
 }
 
+static void open_view(
+	struct view *view, const struct module *module, const Dwfl_Callbacks *callbacks)
+{
+	view->dwfl = dwfl_begin(callbacks);
+	if (!view->dwfl)
+		return;
+	dwfl_report_begin(view->dwfl);
+	view->module = dwfl_report_offline(view->dwfl, module->name, module->path, -1);
+	dwfl_report_end(view->dwfl, NULL, NULL);
+	/* Addresses of the file plus .start are libdw's. */
+	if (view->module && !dwfl_module_getelf(view->module, &view->start))
+		view->module = NULL;
+}
+
 static void open_module(struct module *module)
 {
-	module->dwfl = dwfl_begin(&callbacks);
-	if (!module->dwfl)
-		return;
-	dwfl_report_begin(module->dwfl);
-	module->dwfl_module =
-		dwfl_report_offline(module->dwfl, module->name, module->path, -1);
-	dwfl_report_end(module->dwfl, NULL, NULL);
-	if (!module->dwfl_module)
-		return;
-	module->link_base = find_link_base(module->dwfl_module);
-	/* Addresses of the file plus this are libdw's. */
-	dwfl_module_getelf(module->dwfl_module, &module->start);
+	open_view(&module->own, module, &own_callbacks);
+	open_view(&module->full, module, &full_callbacks);
+	if (module->own.module)
+		module->link_base = find_link_base(module->own.module);
 }
 
 static struct module *find_module(
@@ -107,9 +139,9 @@ static struct module *find_module(
 }
 
 static void find_line(
-	Dwfl_Module *module, Dwarf_Addr address, struct bhi_check_place *place)
+	const struct view *view, Dwarf_Addr address, struct bhi_check_place *place)
 {
-	Dwfl_Line *found = dwfl_module_getsrc(module, address);
+	Dwfl_Line *found = dwfl_module_getsrc(view->module, address + view->start);
 	int line = 0;
 	const char *file =
 		found ? dwfl_lineinfo(found, NULL, &line, NULL, NULL, NULL) : NULL;
@@ -120,28 +152,60 @@ static void find_line(
 	place->line = (unsigned)line;
 }
 
-static void find_function(const struct module *module, uint64_t offset, bool is_exact,
-	struct bhi_check_place *place)
+/* NULL: no symbol covers it. */
+static const char *find_symbol(
+	const struct view *view, Dwarf_Addr address, GElf_Off *ret_within)
 {
-	Dwarf_Addr address = offset;
-	GElf_Off within;
 	GElf_Sym symbol;
+	GElf_Off within;
 	const char *name;
 
-	if (!module->dwfl_module)
-		return;
-	if (address < module->link_base)
-		address += module->link_base;
-	address += module->start;
+	if (!view->module)
+		return NULL;
+	name = dwfl_module_addrinfo(
+		view->module, address + view->start, &within, &symbol, NULL, NULL, NULL);
+	if (!name || within >= symbol.st_size)
+		return NULL;
+	*ret_within = within;
+	return name;
+}
+
+static const char *without_version(struct bhi_check_symbols *symbols, const char *name)
+{
+	const char *version = strchr(name, '@');
+	struct name *kept;
+
+	if (!version)
+		return name;
+	kept = bhi_check_alloc(1, sizeof(*kept));
+	kept->text = bhi_check_strndup(name, (size_t)(version - name));
+	kept->next = symbols->names;
+	symbols->names = kept;
+	return kept->text;
+}
+
+static void find_function(struct bhi_check_symbols *symbols, const struct module *module,
+	uint64_t offset, bool is_exact, struct bhi_check_place *place)
+{
+	Dwarf_Addr address =
+		offset < module->link_base ? offset + module->link_base : offset;
+	const char *own, *full;
+	GElf_Off within = 0;
+
 	if (!is_exact)
 		address--;
-	name = dwfl_module_addrinfo(
-		module->dwfl_module, address, &within, &symbol, NULL, NULL, NULL);
-	if (name && within < symbol.st_size) {
-		place->function = name;
+	own = find_symbol(&module->own, address, &within);
+	if (own) {
+		place->own_function = place->function = without_version(symbols, own);
+		place->own_offset = place->function_offset = within + !is_exact;
+	}
+	full = own ? NULL : find_symbol(&module->full, address, &within);
+	if (full) {
+		place->function = without_version(symbols, full);
 		place->function_offset = within + !is_exact;
 	}
-	find_line(module->dwfl_module, address, place);
+	if (module->full.module)
+		find_line(&module->full, address, place);
 }
 
 static struct bhi_check_place look_up_locked(struct bhi_check_symbols *symbols,
@@ -165,7 +229,7 @@ static struct bhi_check_place look_up_locked(struct bhi_check_symbols *symbols,
 		.path = module->path,
 		.offset = offset,
 		.build_id = module->build_id};
-	find_function(module, offset, is_exact, &entry->place);
+	find_function(symbols, module, offset, is_exact, &entry->place);
 	entry->next = *bucket;
 	*bucket = entry;
 	return entry->place;
@@ -182,9 +246,15 @@ struct bhi_check_symbols *bhi_check_symbols_new(void)
 void bhi_check_symbols_free(struct bhi_check_symbols *symbols)
 {
 	struct module *module;
+	struct name *name;
 
 	if (!symbols)
 		return;
+	while ((name = symbols->names)) {
+		symbols->names = name->next;
+		free(name->text);
+		free(name);
+	}
 	for (size_t i = 0; i < NR_BUCKETS; i++) {
 		struct entry *entry;
 
@@ -195,8 +265,10 @@ void bhi_check_symbols_free(struct bhi_check_symbols *symbols)
 	}
 	while ((module = symbols->modules)) {
 		symbols->modules = module->next;
-		if (module->dwfl)
-			dwfl_end(module->dwfl);
+		if (module->own.dwfl)
+			dwfl_end(module->own.dwfl);
+		if (module->full.dwfl)
+			dwfl_end(module->full.dwfl);
 		free(module->path);
 		free(module->build_id);
 		free(module);
