@@ -175,15 +175,17 @@ static void add_fingerprint(struct bhi_check_sample *sample, const char *text)
 	sample->fingerprint = hash;
 }
 
-static uint64_t cpu_time(pid_t pid, const char *tid)
+/* On a processor or in the queue for one: on a machine with more to do than processors,
+ * who spins may get little of them. */
+static uint64_t active_time(pid_t pid, const char *tid)
 {
 	char path[320], buffer[256];
-	unsigned long long ns = 0;
+	unsigned long long ran = 0, queued = 0;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, tid);
 	if (read_file(path, buffer, sizeof(buffer)) > 0)
-		(void)sscanf(buffer, "%llu", &ns);
-	return ns;
+		(void)sscanf(buffer, "%llu %llu", &ran, &queued);
+	return ran + queued;
 }
 
 static void choose(struct sampling *sampling, pid_t pid, pid_t tid, enum what what)
@@ -215,7 +217,7 @@ static void sample_thread(pid_t pid, const char *tid, void *arg)
 	if (*rest == 'R')
 		what = RUNS;
 	sample->nr_threads++;
-	sample->cpu_ns += cpu_time(pid, tid);
+	sample->active_ns += active_time(pid, tid);
 	(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/syscall", (int)pid, tid);
 	if (what != RUNS && read_file(path, buffer, sizeof(buffer)) > 0) {
 		what = parse_syscall(buffer);

@@ -16,7 +16,7 @@ struct bhi_check_sample {
 	unsigned nr_running;
 	unsigned nr_locked;   /* in a futex, without a time limit */
 	unsigned nr_waiting;  /* for a child */
-	uint64_t cpu_ns;      /* that they used until now */
+	uint64_t active_ns;   /* until now: on a processor, or ready for one */
 	uint64_t fingerprint; /* of which thread waits in which call */
 	/* The thread to ask where the subject is: one that runs; else @preferred, when it
 	 * is one of them; else one in a futex; else the first one. */

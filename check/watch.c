@@ -79,7 +79,7 @@ static bool is_stuck(struct watch *watch, uint64_t now)
 	take_sample(watch);
 	if (!bhi_check_sample_is_locked(&watch->last) ||
 		before.fingerprint != watch->last.fingerprint ||
-		before.cpu_ns != watch->last.cpu_ns) {
+		before.active_ns != watch->last.active_ns) {
 		watch->locked_since_ms = 0;
 		return false;
 	}
@@ -94,11 +94,11 @@ static enum bhi_check_end judge(struct watch *watch)
 	uint64_t before;
 
 	take_sample(watch);
-	before = watch->last.cpu_ns;
+	before = watch->last.active_ns;
 	if (wait_for_end(watch->child, JUDGE_MS))
 		return BHI_CHECK_EXITED;
 	take_sample(watch);
-	if (watch->last.cpu_ns - before >= JUDGE_MS * NS_PER_MS / 100 * BUSY_PERCENT)
+	if (watch->last.active_ns - before >= JUDGE_MS * NS_PER_MS / 100 * BUSY_PERCENT)
 		return BHI_CHECK_TIMED_OUT_BUSY;
 	return bhi_check_sample_is_locked(&watch->last) ? BHI_CHECK_TIMED_OUT_LOCKED
 							: BHI_CHECK_TIMED_OUT_ASLEEP;

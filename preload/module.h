@@ -20,6 +20,7 @@ struct bhi_module {
 
 /* False when @address is in no object. Signal-safe. */
 bool bhi_module_find(uintptr_t address, struct bhi_module *ret);
+/* An object was unloaded: another one may take its addresses. */
 void bhi_module_forget(void);
 
 #endif

@@ -144,11 +144,6 @@ bool bhi_stack_is_at(const void *address, uint32_t module_hash, uint64_t offset)
 	       (uintptr_t)address - module.base == offset;
 }
 
-void bhi_stack_forget_modules(void)
-{
-	bhi_module_forget();
-}
-
 void bhi_stack_start(void)
 {
 	struct dl_find_object own;

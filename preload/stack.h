@@ -37,7 +37,4 @@ void bhi_stack_capture_signal(void *context, struct bhi_check_trace *trace);
  */
 bool bhi_stack_is_at(const void *address, uint32_t module_hash, uint64_t offset);
 
-/* An object was unloaded: another one may take its addresses. */
-void bhi_stack_forget_modules(void);
-
 #endif
