@@ -148,17 +148,20 @@ static bool matches_ok(
 				    !regexec(rules->ok, seen->out, 0, NULL, 0));
 }
 
-/* It ran to its end and gave what the clean run gave. What an error path that ends the
- * program leaves behind is no leak; what this leaves is. */
+/* It ran to its end and gave what the clean run gave. What an error path leaves behind
+ * that ends the program, or says that something will be missing, is no leak; what this
+ * leaves is. */
 static enum bhi_check_class classify_same(
 	const struct bhi_check_rules *rules, const struct bhi_check_seen *seen)
 {
+	if (seen->err_differs)
+		return BHI_CHECK_HANDLED;
 	if (seen->exit_seen && seen->live_blocks > rules->live_blocks &&
 		seen->live_bytes > rules->live_bytes)
 		return BHI_CHECK_LEAK;
 	if (seen->exit_seen && seen->locks_held > rules->locks_held)
 		return BHI_CHECK_LOCK_HELD;
-	return seen->err_differs ? BHI_CHECK_HANDLED : BHI_CHECK_ABSORBED;
+	return BHI_CHECK_ABSORBED;
 }
 
 static enum bhi_check_class classify_end(

@@ -81,7 +81,7 @@ static size_t find_reporter(const struct bhi_check_backtrace *crash)
 	size_t at = 0;
 
 	while (at < crash->nr && (!bhi_check_is_reporter(&crash->places[at]) ||
-					 bhi_check_is_callers_fault(&crash->places[at])))
+					 bhi_check_is_libc(&crash->places[at])))
 		at++;
 	return at;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The clean runs. One gives the stacks and the output that all others are compared with;
- * a second one tells whether the program does the same again. What varies is masked, and
- * said; more runs are made to see all of what varies.
+ * a second one tells whether the program does the same again. When it does not, the first
+ * may only have filled a cache: then the second one is what others are compared with.
+ * What varies even so is masked, and said; more runs are made to see all of it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,29 @@ static void take_first(struct bhi_check_work *work, const struct bhi_check_resul
 					 "tables hold: those beyond are not tested"));
 }
 
+static void forget_first(struct bhi_check_work *work)
+{
+	struct bhi_check_session *session = &work->session;
+
+	for (size_t i = 0; i < session->nr_stacks; i++)
+		free(session->stacks[i].trace.places);
+	for (size_t i = 0; i < session->nr_instabilities; i++)
+		free(session->instabilities[i]);
+	free(session->stacks);
+	free(session->instabilities);
+	session->stacks = NULL;
+	session->instabilities = NULL;
+	session->nr_stacks = session->nr_instabilities = 0;
+	free(work->first_call);
+	free(work->calls);
+	free(work->clean_files);
+	work->first_call = NULL;
+	work->calls = NULL;
+	work->clean_files = NULL;
+	bhi_check_reference_fini(&work->out);
+	bhi_check_reference_fini(&work->err);
+}
+
 static int by_hash(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
@@ -289,7 +313,7 @@ static void describe_masks(struct bhi_check_session *session,
 
 static void set_timeout(struct bhi_check_work *work)
 {
-	if (!work->setup.timeout_ms || !work->options->setup.timeout_ms)
+	if (!work->options->setup.timeout_ms)
 		work->setup.timeout_ms =
 			work->session.clean_wall_ns / 1000000 * 10 + 2000;
 }
@@ -313,12 +337,63 @@ static enum bhi_check_exit run_clean(
 	return status;
 }
 
+static bool is_as_recorded(
+	const struct bhi_check_session *session, const struct bhi_check_shared *shared)
+{
+	size_t nr, common = count_common(session, shared, &nr);
+
+	return common == nr && nr == session->nr_stacks &&
+	       shared->nr_calls == session->nr_calls;
+}
+
+/* One more clean run. */
+static enum bhi_check_exit repeat_clean(struct bhi_check_work *work, bool is_second,
+	bool *ret_files_differ, bool *ret_forgot)
+{
+	struct bhi_check_result result;
+	enum bhi_check_exit status = run_clean(work, &result);
+
+	*ret_forgot = false;
+	if (status)
+		return status;
+	if (is_second && !is_as_recorded(&work->session, result.shared)) {
+		forget_first(work);
+		take_first(work, &result);
+		*ret_forgot = true;
+	} else {
+		take_limits(work, &result);
+		mask(work, &result);
+		*ret_files_differ |= result.files_hash != work->clean_files_hash;
+	}
+	bhi_check_result_fini(&result);
+	return status;
+}
+
+static enum bhi_check_exit check_stability(struct bhi_check_work *work)
+{
+	struct bhi_check_result result;
+	enum bhi_check_exit status = run_clean(work, &result);
+
+	if (status)
+		return status;
+	take_limits(work, &result);
+	mask(work, &result);
+	status = compare_stacks(work, &result);
+	bhi_check_result_fini(&result);
+	return status;
+}
+
+static bool varies(const struct bhi_check_work *work)
+{
+	return work->out.nr_masked || work->err.nr_masked || work->out.varies ||
+	       work->err.varies;
+}
+
 enum bhi_check_exit bhi_check_record(struct bhi_check_work *work)
 {
-	struct bhi_check_session *session = &work->session;
+	bool files_differ = false, forgot = false;
 	struct bhi_check_result result;
 	enum bhi_check_exit status;
-	bool files_differ = false;
 
 	if (!work->setup.timeout_ms)
 		work->setup.timeout_ms = FIRST_TIMEOUT_MS;
@@ -327,28 +402,22 @@ enum bhi_check_exit bhi_check_record(struct bhi_check_work *work)
 		return status;
 	take_first(work, &result);
 	bhi_check_result_fini(&result);
-	for (int i = 1; i < MAX_CLEAN_RUNS; i++) {
-		status = run_clean(work, &result);
-		if (status)
-			return status;
-		take_limits(work, &result);
-		if (i == 1)
-			status = compare_stacks(work, &result);
-		mask(work, &result);
-		files_differ |= result.files_hash != work->clean_files_hash;
-		bhi_check_result_fini(&result);
-		if (status || (!work->out.nr_masked && !work->err.nr_masked &&
-				      !work->out.varies && !work->err.varies))
-			break;
-	}
-	describe_masks(session, &work->out, "standard output");
-	describe_masks(session, &work->err, "standard error");
+	status = repeat_clean(work, true, &files_differ, &forgot);
+	if (!status && forgot)
+		status = check_stability(work);
+	for (int i = 2; !status && varies(work) && i < MAX_CLEAN_RUNS; i++)
+		status = repeat_clean(work, false, &files_differ, &forgot);
+	if (status)
+		return status;
+	describe_masks(&work->session, &work->out, "standard output");
+	describe_masks(&work->session, &work->err, "standard error");
 	if (files_differ) {
-		add_instability(session, bhi_check_strdup("the files it leaves differ: "
-							  "they are not compared"));
+		add_instability(
+			&work->session, bhi_check_strdup("the files it leaves differ: "
+							 "they are not compared"));
 		work->clean_files_hash = 0;
 	}
-	work->is_unstable = session->nr_instabilities != 0;
+	work->is_unstable = work->session.nr_instabilities != 0;
 	set_timeout(work);
-	return status;
+	return BHI_CHECK_EXIT_CLEAN;
 }

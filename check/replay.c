@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -127,6 +130,25 @@ static int write_order(const char *path, const struct bhi_check_order *order)
 	return r;
 }
 
+/* The keys that interrupt are for the subject. */
+static enum bhi_check_exit run_gdb(char **argv)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
+	int status = 0, r;
+	pid_t pid;
+
+	r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	if (r) {
+		bhi_errf("bulkhead: check: gdb: %s\n", strerror(r));
+		return BHI_CHECK_EXIT_OURS;
+	}
+	sigaction(SIGINT, &ignore, &old);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	sigaction(SIGINT, &old, NULL);
+	return status ? BHI_CHECK_EXIT_OURS : BHI_CHECK_EXIT_CLEAN;
+}
+
 enum bhi_check_exit bhi_check_replay_gdb(
 	const struct bhi_check_work *work, const struct bhi_check_point *point)
 {
@@ -138,6 +160,7 @@ enum bhi_check_exit bhi_check_replay_gdb(
 		set_file, "-ex", set_preload, "-ex", "run", "--args"};
 	size_t nr_head = bhi_array_size(head), nr = 0;
 	struct bhi_check_order order;
+	enum bhi_check_exit status;
 	char **argv;
 	int r;
 
@@ -146,6 +169,9 @@ enum bhi_check_exit bhi_check_replay_gdb(
 	r = write_order(path, &order);
 	if (r) {
 		bhi_errf("bulkhead: check: %s: %s\n", path, strerror(-r));
+		free(path);
+		free(set_file);
+		free(set_preload);
 		return BHI_CHECK_EXIT_OURS;
 	}
 	while (work->setup.command[nr])
@@ -153,7 +179,10 @@ enum bhi_check_exit bhi_check_replay_gdb(
 	argv = bhi_check_alloc(nr_head + nr + 1, sizeof(*argv));
 	memcpy(argv, head, sizeof(head));
 	memcpy(argv + nr_head, work->setup.command, nr * sizeof(*argv));
-	(void)execvp(argv[0], argv);
-	bhi_errf("bulkhead: check: gdb: %s\n", strerror(errno));
-	return BHI_CHECK_EXIT_OURS;
+	status = run_gdb(argv);
+	free(argv);
+	free(path);
+	free(set_file);
+	free(set_preload);
+	return status;
 }

@@ -17,7 +17,7 @@ enum bhi_check_exit bhi_check_replay_find(struct bhi_check_work *work, const cha
 enum bhi_check_exit bhi_check_replay_run(
 	struct bhi_check_work *work, const struct bhi_check_point *point);
 
-/* Become gdb, with the subject stopped at the failing call. Returns when it cannot. */
+/* Run gdb on the terminal, with the subject stopped at the failing call. */
 enum bhi_check_exit bhi_check_replay_gdb(
 	const struct bhi_check_work *work, const struct bhi_check_point *point);
 

@@ -115,7 +115,7 @@ static bool take_point(struct bhi_check_work *work, size_t *ret)
 	pthread_mutex_lock(&work->lock);
 	if (work->options->budget_ns &&
 		bhi_check_now() - work->started_ns >= work->options->budget_ns &&
-		work->next < work->nr_points) {
+		work->next && work->next < work->nr_points) {
 		work->session.ran_out_of_budget = true;
 		bhi_store(&work->stop, true);
 	}

@@ -152,6 +152,36 @@ static void find_line(
 	place->line = (unsigned)line;
 }
 
+static bool is_better_name(const char *name, const char *than)
+{
+	size_t len = strcspn(name, "@"), than_len = strcspn(than, "@");
+
+	if ((*name == '_') != (*than == '_'))
+		return *than == '_';
+	if (len != than_len)
+		return len < than_len;
+	return strncmp(name, than, len) < 0;
+}
+
+/* Of several names for one function, the one that people know: strdup, not __strdup. */
+static const char *find_alias(const struct view *view, const char *name, Dwarf_Addr start)
+{
+	int nr = *name == '_' ? dwfl_module_getsymtab(view->module) : 0;
+
+	for (int i = 1; i < nr; i++) {
+		GElf_Addr address;
+		GElf_Sym symbol;
+		const char *other = dwfl_module_getsym_info(
+			view->module, i, &symbol, &address, NULL, NULL, NULL);
+
+		if (other && *other && address == start && symbol.st_size &&
+			GELF_ST_TYPE(symbol.st_info) == STT_FUNC &&
+			is_better_name(other, name))
+			name = other;
+	}
+	return name;
+}
+
 /* NULL: no symbol covers it. */
 static const char *find_symbol(
 	const struct view *view, Dwarf_Addr address, GElf_Off *ret_within)
@@ -167,7 +197,7 @@ static const char *find_symbol(
 	if (!name || within >= symbol.st_size)
 		return NULL;
 	*ret_within = within;
-	return name;
+	return find_alias(view, name, address + view->start - within);
 }
 
 static const char *without_version(struct bhi_check_symbols *symbols, const char *name)
