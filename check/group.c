@@ -8,10 +8,17 @@
 #include "allocate.h"
 #include "words.h"
 
+static bool is_loop_class(enum bhi_check_class class)
+{
+	return class == BHI_CHECK_BUSY_HANG || class == BHI_CHECK_RUNAWAY_OUTPUT;
+}
+
+/* It dies in a place, or waits in one. */
 static bool is_crash_class(enum bhi_check_class class)
 {
-	return class == BHI_CHECK_CORRUPTION || class == BHI_CHECK_CRASH ||
-	       class == BHI_CHECK_REPORTER_CRASH || class == BHI_CHECK_POLICY_ABORT;
+	return class == BHI_CHECK_CORRUPTION || class == BHI_CHECK_DEADLOCK ||
+	       class == BHI_CHECK_CRASH || class == BHI_CHECK_REPORTER_CRASH ||
+	       class == BHI_CHECK_POLICY_ABORT;
 }
 
 /*
@@ -134,6 +141,36 @@ static uint64_t hash_leak(uint64_t hash, const struct bhi_check_backtrace *injec
 	return hash_place(hash, &injected->places[at], false);
 }
 
+/*
+ * A stack of a loop was taken somewhere in it, so only what is around the loop is the
+ * same each time: the innermost function of the program. .nr: there is none.
+ */
+static size_t find_loop(const struct bhi_check_backtrace *trace)
+{
+	size_t outer = trace->nr, at = 0;
+
+	while (outer && bhi_check_is_libc(&trace->places[outer - 1]))
+		outer--;
+	if (!outer)
+		return trace->nr;
+	while (strcmp(trace->places[at].path, trace->places[outer - 1].path))
+		at++;
+	return at;
+}
+
+/* A function without a name is known by who called it. */
+static uint64_t hash_loop(uint64_t hash, const struct bhi_check_test *test)
+{
+	const struct bhi_check_backtrace *trace = &test->crash;
+	size_t at = find_loop(trace);
+
+	if (at == trace->nr)
+		return hash_injection(hash, &test->injected);
+	if (!trace->places[at].own_function && at + 1 < trace->nr)
+		at++;
+	return hash_place(hash, &trace->places[at], false);
+}
+
 uint64_t bhi_check_test_key(const struct bhi_check_test *test)
 {
 	uint64_t hash = hash_text(0xcbf29ce484222325, bhi_check_class_name(test->class));
@@ -141,6 +178,8 @@ uint64_t bhi_check_test_key(const struct bhi_check_test *test)
 
 	if (test->class == BHI_CHECK_LEAK)
 		return hash_leak(hash, &test->injected);
+	if (is_loop_class(test->class))
+		return hash_loop(hash, test);
 	if (!is_crash_class(test->class) || !test->crash.nr)
 		return hash_number(
 			hash_injection(hash, &test->injected), (uint64_t)test->signal);
@@ -161,9 +200,13 @@ void bhi_check_format_id(enum bhi_check_class class, uint64_t key, char ret[32])
 
 static const struct bhi_check_place *find_site(const struct bhi_check_test *test)
 {
+	size_t loop = find_loop(&test->crash);
+
 	const struct bhi_check_backtrace *trace = &test->injected;
 	size_t site = bhi_check_injection_site(trace);
 
+	if (is_loop_class(test->class) && loop < test->crash.nr)
+		return &test->crash.places[loop];
 	if (is_crash_class(test->class) && test->crash.nr) {
 		trace = &test->crash;
 		site = test->class == BHI_CHECK_POLICY_ABORT ? find_reporter(trace)
@@ -225,6 +268,9 @@ static char *describe_end(const struct bhi_check_test *test)
 						 name, sizeof(name)))
 			       : bhi_check_format("ends by its own policy in %s", where);
 		break;
+	case BHI_CHECK_DEADLOCK:
+		text = bhi_check_format("sleeps for ever in %s", where);
+		break;
 	case BHI_CHECK_CRASH:
 		text = bhi_check_format("SIG%s in %s", signal ? signal : "?", where);
 		break;
@@ -236,6 +282,10 @@ static char *describe_end(const struct bhi_check_test *test)
 }
 
 static const char *const class_sentences[BHI_CHECK_NR_CLASSES] = {
+	[BHI_CHECK_CORRUPTION] = "memory is corrupt",
+	[BHI_CHECK_CRASH] = "dies",
+	[BHI_CHECK_REPORTER_CRASH] = "the program's own reporter dies",
+	[BHI_CHECK_POLICY_ABORT] = "ends by its own policy",
 	[BHI_CHECK_DEADLOCK] = "sleeps for ever",
 	[BHI_CHECK_BUSY_HANG] = "loops for ever",
 	[BHI_CHECK_RUNAWAY_OUTPUT] = "writes without end",
@@ -247,13 +297,25 @@ static const char *const class_sentences[BHI_CHECK_NR_CLASSES] = {
 	[BHI_CHECK_SILENT_ERROR] = "ends with an error and does not say why",
 };
 
+static char *describe_any_end(const struct bhi_check_test *test)
+{
+	size_t loop = find_loop(&test->crash);
+	char name[160];
+
+	if (is_crash_class(test->class) && test->crash.nr)
+		return describe_end(test);
+	if (is_loop_class(test->class) && loop < test->crash.nr)
+		return bhi_check_format("%s in %s", class_sentences[test->class],
+			bhi_check_place_name(
+				&test->crash.places[loop], name, sizeof(name)));
+	return bhi_check_strdup(class_sentences[test->class]);
+}
+
 static char *make_title(const struct bhi_check_test *test)
 {
 	char *injected =
 		describe_site(&test->injected, bhi_check_injection_site(&test->injected));
-	char *end = is_crash_class(test->class)
-			    ? describe_end(test)
-			    : bhi_check_strdup(class_sentences[test->class]);
+	char *end = describe_any_end(test);
 	char *title = bhi_check_format("%s when %s in %s fails", end,
 		bhi_check_function_name(test->function), injected);
 

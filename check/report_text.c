@@ -213,6 +213,9 @@ static void write_heading(struct bhi_out *out, const struct bhi_check_session *s
 	free(command);
 	for (size_t i = 0; i < session->nr_instabilities; i++)
 		bhi_outf(out, "note: %s\n", session->instabilities[i]);
+	if (!session->nr_calls)
+		bhi_outf(out, "note: no call of an allocation function was seen; what it "
+			      "uses instead is not checked\n");
 	bhi_outf(out, "\n");
 }
 

@@ -23,7 +23,7 @@
  * costs the whole time limit. */
 #define SITE_HANGS  3
 #define HANG_SAMPLE 8
-/* The same for all sites, when most of what is tried hangs. */
+/* From this many hangs of all sites on, one hang of a site is enough for that. */
 #define MANY_HANGS  24
 
 struct worker {
@@ -102,8 +102,7 @@ static bool is_left_out(struct bhi_check_work *work, const struct bhi_check_poin
 
 	for (size_t i = 0; i < work->nr_hangs; i++)
 		nr += work->hang_sites[i] == point->site;
-	if (nr < SITE_HANGS &&
-		(work->nr_hangs < MANY_HANGS || work->nr_hangs * 2 < work->nr_done))
+	if (nr < (work->nr_hangs < MANY_HANGS ? SITE_HANGS : 1))
 		return false;
 	return work->nr_sampled++ % HANG_SAMPLE != 0;
 }

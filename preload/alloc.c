@@ -148,7 +148,7 @@ BHI_EXPORT void *aligned_alloc(size_t align, size_t size)
 		return bhi_boot_alloc(align, size);
 	if (bhi_unlikely(bhi_inject(BHI_CHECK_ALIGNED_ALLOC, size, CALLER)))
 		return fail();
-	return note_new(guarded(bhi_real.aligned_alloc(align, size)));
+	return note_new(guarded(bhi_real_lazy(aligned_alloc)(align, size)));
 }
 
 BHI_EXPORT void *memalign(size_t align, size_t size)
@@ -157,7 +157,7 @@ BHI_EXPORT void *memalign(size_t align, size_t size)
 		return bhi_boot_alloc(align, size);
 	if (bhi_unlikely(bhi_inject(BHI_CHECK_MEMALIGN, size, CALLER)))
 		return fail();
-	return note_new(guarded(bhi_real.memalign(align, size)));
+	return note_new(guarded(bhi_real_lazy(memalign)(align, size)));
 }
 
 BHI_EXPORT void *valloc(size_t size)
@@ -166,16 +166,16 @@ BHI_EXPORT void *valloc(size_t size)
 		return fail();
 	if (bhi_unlikely(bhi_inject(BHI_CHECK_VALLOC, size, CALLER)))
 		return fail();
-	return note_new(guarded(bhi_real.valloc(size)));
+	return note_new(guarded(bhi_real_lazy(valloc)(size)));
 }
 
 BHI_EXPORT void *pvalloc(size_t size)
 {
-	if (bhi_unlikely(!is_ready() || !bhi_real.pvalloc))
+	if (bhi_unlikely(!is_ready()))
 		return fail();
 	if (bhi_unlikely(bhi_inject(BHI_CHECK_PVALLOC, size, CALLER)))
 		return fail();
-	return note_new(guarded(bhi_real.pvalloc(size)));
+	return note_new(guarded(bhi_real_lazy(pvalloc)(size)));
 }
 
 BHI_EXPORT void free(void *p)

@@ -254,7 +254,7 @@ static sighandler_t set_handler(int signal_number, sighandler_t handler, int fla
 BHI_EXPORT sighandler_t signal(int signal_number, sighandler_t handler)
 {
 	if (!is_ours(signal_number))
-		return bhi_real.signal(signal_number, handler);
+		return bhi_real_lazy(signal)(signal_number, handler);
 	return set_handler(signal_number, handler, SA_RESTART);
 }
 

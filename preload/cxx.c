@@ -10,7 +10,6 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,20 +44,24 @@ struct operator_new {
 	bool is_own; /* not made of malloc */
 };
 
-/* Only what every object of the process sees; set once, .is_own first. */
+/* Set once, .is_own first. */
 static struct operator_new known[NR_FORMS];
 
-/* @name as seen after us, or by the object that @caller is in. */
-static void *find(const char *name, const void *caller, bool *ret_is_global)
+/* @name as seen after us, else by the object that @caller is in. */
+static void *find(const char *name, const void *caller)
 {
-	struct link_map *object = NULL;
-	Dl_info info;
 	void *function = dlsym(RTLD_NEXT, name);
+	void *object;
+	Dl_info info;
 
-	*ret_is_global = function != NULL;
-	if (!function && dladdr1(caller, &info, (void **)&object, RTLD_DL_LINKMAP) &&
-		object)
+	if (function || !dladdr(caller, &info) || !info.dli_fname)
+		return function;
+	bhi_thread.nesting++;
+	/* Never closed: what was found must stay. */
+	object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+	if (object)
 		function = dlsym(object, name);
+	bhi_thread.nesting--;
 	return function;
 }
 
@@ -78,30 +81,26 @@ static struct operator_new get(enum form form, const void *caller)
 {
 	struct operator_new *place = &known[form];
 	struct operator_new found = {.function = bhi_load_acquire(&place->function)};
-	bool is_global;
 
 	if (bhi_likely(found.function)) {
 		found.is_own = place->is_own;
 		return found;
 	}
-	found.function = find(names[form], caller, &is_global);
+	found.function = find(names[form], caller);
 	/* Whoever calls it has it among its libraries, or could not have been linked. */
 	if (!found.function)
 		abort();
 	found.is_own = !is_made_of_malloc(found.function);
-	if (is_global) {
-		place->is_own = found.is_own;
-		bhi_store_release(&place->function, found.function);
-	}
+	place->is_own = found.is_own;
+	bhi_store_release(&place->function, found.function);
 	return found;
 }
 
 static void throw_bad_alloc(const void *caller)
 {
-	bool is_global;
 	void (*throw)(void);
 
-	*(void **)&throw = find("_ZSt17__throw_bad_allocv", caller, &is_global);
+	*(void **)&throw = find("_ZSt17__throw_bad_allocv", caller);
 	if (throw)
 		throw();
 }

@@ -30,61 +30,65 @@ static inline int note_given(int error)
 	return error;
 }
 
-#define TAKE(name, parameters, arguments)                   \
-	BHI_EXPORT int name parameters                      \
-	{                                                   \
-		if (bhi_unlikely(!is_ready()))              \
-			return 0;                           \
-		return note_taken(bhi_real.name arguments); \
+#define EAGER(name) bhi_real.name
+#define LAZY(name)  bhi_real_lazy(name)
+
+#define TAKE(name, get, parameters, arguments)          \
+	BHI_EXPORT int name parameters                  \
+	{                                               \
+		if (bhi_unlikely(!is_ready()))          \
+			return 0;                       \
+		return note_taken(get(name) arguments); \
 	}
 
-#define GIVE(name, parameters, arguments)                   \
-	BHI_EXPORT int name parameters                      \
-	{                                                   \
-		if (bhi_unlikely(!is_ready()))              \
-			return 0;                           \
-		return note_given(bhi_real.name arguments); \
+#define GIVE(name, get, parameters, arguments)          \
+	BHI_EXPORT int name parameters                  \
+	{                                               \
+		if (bhi_unlikely(!is_ready()))          \
+			return 0;                       \
+		return note_given(get(name) arguments); \
 	}
 
 /* The mutex comes back with every result. */
-#define WAIT(name, parameters, arguments)        \
-	BHI_EXPORT int name parameters           \
-	{                                        \
-		int error;                       \
-                                                 \
-		if (bhi_unlikely(!is_ready()))   \
-			return 0;                \
-		(void)note_given(0);             \
-		error = bhi_real.name arguments; \
-		(void)note_taken(0);             \
-		return error;                    \
+#define WAIT(name, get, parameters, arguments) \
+	BHI_EXPORT int name parameters         \
+	{                                      \
+		int error;                     \
+                                               \
+		if (bhi_unlikely(!is_ready())) \
+			return 0;              \
+		(void)note_given(0);           \
+		error = get(name) arguments;   \
+		(void)note_taken(0);           \
+		return error;                  \
 	}
 
 typedef const struct timespec *restrict deadline;
 
-TAKE(pthread_mutex_lock, (pthread_mutex_t * m), (m))
-TAKE(pthread_mutex_trylock, (pthread_mutex_t * m), (m))
-TAKE(pthread_mutex_timedlock, (pthread_mutex_t *restrict m, deadline t), (m, t))
-TAKE(pthread_mutex_clocklock, (pthread_mutex_t *restrict m, clockid_t c, deadline t),
-	(m, c, t))
-GIVE(pthread_mutex_unlock, (pthread_mutex_t * m), (m))
+TAKE(pthread_mutex_lock, EAGER, (pthread_mutex_t * m), (m))
+TAKE(pthread_mutex_trylock, EAGER, (pthread_mutex_t * m), (m))
+TAKE(pthread_mutex_timedlock, LAZY, (pthread_mutex_t *restrict m, deadline t), (m, t))
+TAKE(pthread_mutex_clocklock, LAZY,
+	(pthread_mutex_t *restrict m, clockid_t c, deadline t), (m, c, t))
+GIVE(pthread_mutex_unlock, EAGER, (pthread_mutex_t * m), (m))
 
-TAKE(pthread_rwlock_rdlock, (pthread_rwlock_t * l), (l))
-TAKE(pthread_rwlock_tryrdlock, (pthread_rwlock_t * l), (l))
-TAKE(pthread_rwlock_timedrdlock, (pthread_rwlock_t *restrict l, deadline t), (l, t))
-TAKE(pthread_rwlock_clockrdlock, (pthread_rwlock_t *restrict l, clockid_t c, deadline t),
-	(l, c, t))
-TAKE(pthread_rwlock_wrlock, (pthread_rwlock_t * l), (l))
-TAKE(pthread_rwlock_trywrlock, (pthread_rwlock_t * l), (l))
-TAKE(pthread_rwlock_timedwrlock, (pthread_rwlock_t *restrict l, deadline t), (l, t))
-TAKE(pthread_rwlock_clockwrlock, (pthread_rwlock_t *restrict l, clockid_t c, deadline t),
-	(l, c, t))
-GIVE(pthread_rwlock_unlock, (pthread_rwlock_t * l), (l))
+TAKE(pthread_rwlock_rdlock, EAGER, (pthread_rwlock_t * l), (l))
+TAKE(pthread_rwlock_tryrdlock, LAZY, (pthread_rwlock_t * l), (l))
+TAKE(pthread_rwlock_timedrdlock, LAZY, (pthread_rwlock_t *restrict l, deadline t), (l, t))
+TAKE(pthread_rwlock_clockrdlock, LAZY,
+	(pthread_rwlock_t *restrict l, clockid_t c, deadline t), (l, c, t))
+TAKE(pthread_rwlock_wrlock, EAGER, (pthread_rwlock_t * l), (l))
+TAKE(pthread_rwlock_trywrlock, LAZY, (pthread_rwlock_t * l), (l))
+TAKE(pthread_rwlock_timedwrlock, LAZY, (pthread_rwlock_t *restrict l, deadline t), (l, t))
+TAKE(pthread_rwlock_clockwrlock, LAZY,
+	(pthread_rwlock_t *restrict l, clockid_t c, deadline t), (l, c, t))
+GIVE(pthread_rwlock_unlock, EAGER, (pthread_rwlock_t * l), (l))
 
-WAIT(pthread_cond_wait, (pthread_cond_t *restrict c, pthread_mutex_t *restrict m), (c, m))
-WAIT(pthread_cond_timedwait,
+WAIT(pthread_cond_wait, EAGER, (pthread_cond_t *restrict c, pthread_mutex_t *restrict m),
+	(c, m))
+WAIT(pthread_cond_timedwait, EAGER,
 	(pthread_cond_t *restrict c, pthread_mutex_t *restrict m, deadline t), (c, m, t))
-WAIT(pthread_cond_clockwait,
+WAIT(pthread_cond_clockwait, LAZY,
 	(pthread_cond_t *restrict c, pthread_mutex_t *restrict m, clockid_t k,
 		deadline t),
 	(c, m, k, t))

@@ -99,31 +99,31 @@ static const char *copy_others(char *const *environment, char **ret, size_t *ret
 BHI_EXPORT int execve(const char *path, char *const *argv, char *const *environment)
 {
 	(void)is_ready();
-	return bhi_real.execve(path, argv, followed_environment(environment));
+	return bhi_real_lazy(execve)(path, argv, followed_environment(environment));
 }
 
 BHI_EXPORT int execv(const char *path, char *const *argv)
 {
 	(void)is_ready();
-	return bhi_real.execve(path, argv, followed_environment(environ));
+	return bhi_real_lazy(execve)(path, argv, followed_environment(environ));
 }
 
 BHI_EXPORT int execvpe(const char *file, char *const *argv, char *const *environment)
 {
 	(void)is_ready();
-	return bhi_real.execvpe(file, argv, followed_environment(environment));
+	return bhi_real_lazy(execvpe)(file, argv, followed_environment(environment));
 }
 
 BHI_EXPORT int execvp(const char *file, char *const *argv)
 {
 	(void)is_ready();
-	return bhi_real.execvpe(file, argv, followed_environment(environ));
+	return bhi_real_lazy(execvpe)(file, argv, followed_environment(environ));
 }
 
 BHI_EXPORT int fexecve(int fd, char *const *argv, char *const *environment)
 {
 	(void)is_ready();
-	return bhi_real.fexecve(fd, argv, followed_environment(environment));
+	return bhi_real_lazy(fexecve)(fd, argv, followed_environment(environment));
 }
 
 /* The arguments that follow @first, with the NULL that ends them, on the caller's stack;
@@ -195,7 +195,7 @@ BHI_EXPORT int posix_spawn(pid_t *pid, const char *path,
 	(void)is_ready();
 	if (bhi_subject.follows)
 		given = followed_environment(environment);
-	error = bhi_real.posix_spawn(pid, path, actions, attributes, argv, given);
+	error = bhi_real_lazy(posix_spawn)(pid, path, actions, attributes, argv, given);
 	note_spawn(error);
 	return error;
 }
@@ -210,7 +210,7 @@ BHI_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 	(void)is_ready();
 	if (bhi_subject.follows)
 		given = followed_environment(environment);
-	error = bhi_real.posix_spawnp(pid, file, actions, attributes, argv, given);
+	error = bhi_real_lazy(posix_spawnp)(pid, file, actions, attributes, argv, given);
 	note_spawn(error);
 	return error;
 }
@@ -233,7 +233,7 @@ BHI_EXPORT void quick_exit(int status)
 {
 	(void)is_ready();
 	bhi_tally_report();
-	bhi_real.quick_exit(status);
+	bhi_real_lazy(quick_exit)(status);
 	__builtin_unreachable();
 }
 
@@ -243,7 +243,7 @@ BHI_EXPORT int dlclose(void *handle)
 	int r;
 
 	(void)is_ready();
-	r = bhi_real.dlclose(handle);
+	r = bhi_real_lazy(dlclose)(handle);
 	bhi_module_forget();
 	return r;
 }

@@ -36,9 +36,14 @@ void bhi_real_resolve(void)
 		else                                                        \
 			*(void **)&found = p;                               \
 	} while (0);
-	BHI_REAL_FUNCTIONS(FIND)
+	BHI_REAL_EAGER(FIND)
 #undef FIND
 	bhi_store_release(&bhi_real.malloc, found);
+}
+
+void bhi_real_find(void **place, const char *name)
+{
+	bhi_store_release(place, dlsym(RTLD_NEXT, name));
 }
 
 void *bhi_boot_alloc(size_t align, size_t size)

@@ -144,7 +144,7 @@ bool bhi_stack_is_at(const void *address, uint32_t module_hash, uint64_t offset)
 	       (uintptr_t)address - module.base == offset;
 }
 
-void bhi_stack_start(void)
+void bhi_stack_start(bool warm)
 {
 	struct dl_find_object own;
 	struct bhi_stack stack;
@@ -153,5 +153,6 @@ void bhi_stack_start(void)
 		state.own_start = (uintptr_t)own.dlfo_map_start;
 		state.own_end = (uintptr_t)own.dlfo_map_end;
 	}
-	bhi_stack_capture(&stack);
+	if (warm)
+		bhi_stack_capture(&stack);
 }

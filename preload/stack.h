@@ -22,8 +22,8 @@ struct bhi_stack {
 	uint64_t cfa[BHI_CHECK_MAX_DEPTH];
 };
 
-/* Once: what the first capture would otherwise do in the middle of a call. */
-void bhi_stack_start(void);
+/* Once. @warm: do what the first capture does once, and read what it reads, now. */
+void bhi_stack_start(bool warm);
 
 /* Of the caller, frames of this object left out. Only the hash and .nr when @frames is
  * not wanted. Signal-safe. */

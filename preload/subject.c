@@ -162,7 +162,7 @@ static void attach(char **environment)
 		return;
 	}
 	bhi_tally_claim();
-	bhi_stack_start();
+	bhi_stack_start(shared->order.action == BHI_CHECK_RECORD);
 	bhi_crash_start();
 	(void)pthread_atfork(before_fork, NULL, after_fork_in_child);
 	bhi_store_release(&bhi_subject.is_on, true);

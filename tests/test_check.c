@@ -162,7 +162,7 @@ START_TEST(a_hang_ends_at_the_time_limit)
 
 	check_subject("--timeout 700ms", "hang", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "loops for ever when malloc in hang fails");
+	assert_says(&output, "loops for ever in hang when malloc in hang fails");
 	assert_says(&output, "then it stays here:");
 	support_output_fini(&output);
 }

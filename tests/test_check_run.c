@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Single runs under the interposer: what is recorded, what is refused, what is seen. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,6 +335,90 @@ START_TEST(nothing_that_was_started_is_left)
 }
 END_TEST
 
+START_TEST(the_subject_stops_at_the_point_for_a_debugger)
+{
+	struct bhi_check_setup setup =
+		support_setup(subject("subject_faults", "absorbed"));
+	struct bhi_check_result clean, result;
+	struct bhi_check_order order;
+
+	support_record(&setup, &clean);
+	order = support_order(&clean, support_call_of_size(&clean, 30), true);
+	order.stop_at_point = true;
+	support_run_order(&setup, &order, &result);
+	ck_assert_int_eq(result.end, BHI_CHECK_SIGNALED);
+	ck_assert_int_eq(result.status, SIGTRAP);
+	ck_assert_uint_eq(result.shared->crash.state, 0);
+	ck_assert_uint_eq(result.shared->injected.state, 2);
+	fini(&clean, &result);
+}
+END_TEST
+
+#define NR_PARALLEL 4
+
+struct parallel {
+	const struct bhi_check_setup *setup;
+	int slot;
+	int nr_strange;
+};
+
+static void *run_many(void *arg)
+{
+	struct bhi_check_order order = {.action = BHI_CHECK_COUNT};
+	struct parallel *parallel = arg;
+
+	for (int i = 0; i < 20; i++) {
+		struct bhi_check_result result;
+
+		if (bhi_check_run(parallel->setup, &order, parallel->slot, &result)) {
+			parallel->nr_strange++;
+			continue;
+		}
+		parallel->nr_strange += result.end != BHI_CHECK_EXITED || result.status ||
+					!result.shared->started ||
+					!support_contains(result.out, "3000: yes\n");
+		bhi_check_result_fini(&result);
+	}
+	return NULL;
+}
+
+/* Each ends what its own subject left behind, and nothing of the others. */
+START_TEST(runs_beside_each_other_do_not_meet)
+{
+	struct bhi_check_setup setup =
+		support_setup(subject("subject_process", "fork_exec"));
+	struct parallel parallel[NR_PARALLEL];
+	pthread_t threads[NR_PARALLEL];
+
+	for (int i = 0; i < NR_PARALLEL; i++) {
+		parallel[i] = (struct parallel){.setup = &setup, .slot = i};
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL, run_many, &parallel[i]), 0);
+	}
+	for (int i = 0; i < NR_PARALLEL; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+		ck_assert_int_eq(parallel[i].nr_strange, 0);
+	}
+}
+END_TEST
+
+START_TEST(many_threads_come_and_go)
+{
+	struct bhi_check_setup setup =
+		support_setup(subject("subject_faults", "threads"));
+	struct bhi_check_result clean;
+
+	support_record(&setup, &clean);
+	ck_assert_int_eq(clean.end, BHI_CHECK_EXITED);
+	ck_assert_int_eq(clean.status, 0);
+	ck_assert_uint_eq(clean.shared->nr_threads, 600);
+	ck_assert_uint_eq(clean.shared->locks_held, 0);
+	ck_assert_int_le(clean.shared->live_blocks, 300);
+	ck_assert_int_ge(clean.shared->live_blocks, 0);
+	bhi_check_result_fini(&clean);
+}
+END_TEST
+
 START_TEST(a_program_with_its_own_malloc_runs_as_ever)
 {
 	struct bhi_check_setup setup = support_setup(subject("subject_own_malloc", ""));
@@ -412,6 +497,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, marks_of_the_owner_are_respected);
 	tcase_add_loop_test(tcase, what_is_live_is_known_however_the_program_exits, 0, 2);
 	tcase_add_test(tcase, nothing_that_was_started_is_left);
+	tcase_add_test(tcase, the_subject_stops_at_the_point_for_a_debugger);
+	tcase_add_test(tcase, runs_beside_each_other_do_not_meet);
+	tcase_add_test(tcase, many_threads_come_and_go);
 	tcase_add_test(tcase, a_program_with_its_own_malloc_runs_as_ever);
 	tcase_add_test(tcase, a_program_that_is_not_there_was_not_started);
 	tcase_add_test(tcase, a_private_copy_is_what_the_subject_changes);

@@ -2,6 +2,7 @@
 /* One way of going wrong for each name it is called with. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -214,6 +215,56 @@ static void thread_overflow(void)
 	pthread_join(id, NULL);
 }
 
+#define NR_TOGETHER 300
+
+static pthread_cond_t all_there = PTHREAD_COND_INITIALIZER;
+static int nr_there;
+
+/* All are there at the same time, more than have a place of their own; then each ends in
+ * one of the ways there are. */
+static void *run_short(void *arg)
+{
+	long which = (long)arg;
+	void *p = malloc(140);
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_mutex_lock(&lock);
+	if (++nr_there == NR_TOGETHER) {
+		nr_there = 0;
+		pthread_cond_broadcast(&all_there);
+	} else {
+		pthread_cond_wait(&all_there, &lock);
+	}
+	pthread_mutex_unlock(&lock);
+	free(p);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	if (which % 3 == 0)
+		pthread_exit(NULL);
+	while (which % 3 == 1) {
+		pthread_testcancel();
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void threads(void)
+{
+	static pthread_t ids[NR_TOGETHER];
+
+	for (int round = 0; round < 2; round++) {
+		for (long i = 0; i < NR_TOGETHER; i++) {
+			if (pthread_create(&ids[i], NULL, run_short, (void *)i))
+				exit(4);
+		}
+		for (long i = 0; i < NR_TOGETHER; i++) {
+			if (i % 3 == 1)
+				pthread_cancel(ids[i]);
+		}
+		for (long i = 0; i < NR_TOGETHER; i++)
+			pthread_join(ids[i], NULL);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -234,6 +285,7 @@ static const struct {
 	{"thread", thread},
 	{"overflow", overflow},
 	{"thread_overflow", thread_overflow},
+	{"threads", threads},
 };
 
 int main(int argc, char **argv)
