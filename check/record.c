@@ -196,9 +196,10 @@ static void take_first(struct bhi_check_work *work, const struct bhi_check_resul
 		&work->out, work->options->compare, result->out, result->out_len);
 	bhi_check_reference_init(
 		&work->err, BHI_CHECK_COMPARE_EXACT, result->err, result->err_len);
-	work->clean_files_hash = result->files_hash;
-	if (result->files)
-		work->clean_files = bhi_check_strdup(result->files);
+	work->compares_files = result->files != NULL;
+	bhi_check_reference_init(&work->files, BHI_CHECK_COMPARE_EXACT,
+		result->files ? result->files : "",
+		result->files ? strlen(result->files) : 0);
 	if (result->shared->overflow)
 		add_instability(&work->session,
 			bhi_check_strdup("the program has more stacks or calls than the "
@@ -220,12 +221,11 @@ static void forget_first(struct bhi_check_work *work)
 	session->nr_stacks = session->nr_instabilities = 0;
 	free(work->first_call);
 	free(work->calls);
-	free(work->clean_files);
 	work->first_call = NULL;
 	work->calls = NULL;
-	work->clean_files = NULL;
 	bhi_check_reference_fini(&work->out);
 	bhi_check_reference_fini(&work->err);
+	bhi_check_reference_fini(&work->files);
 }
 
 static int by_hash(const void *a, const void *b)
@@ -287,6 +287,9 @@ static void mask(struct bhi_check_work *work, const struct bhi_check_result *res
 	if (work->options->compare != BHI_CHECK_COMPARE_COMMAND)
 		bhi_check_reference_mask(&work->out, result->out, result->out_len);
 	bhi_check_reference_mask(&work->err, result->err, result->err_len);
+	if (result->files)
+		bhi_check_reference_mask(
+			&work->files, result->files, strlen(result->files));
 }
 
 static void describe_masks(struct bhi_check_session *session,
@@ -347,8 +350,8 @@ static bool is_as_recorded(
 }
 
 /* One more clean run. */
-static enum bhi_check_exit repeat_clean(struct bhi_check_work *work, bool is_second,
-	bool *ret_files_differ, bool *ret_forgot)
+static enum bhi_check_exit repeat_clean(
+	struct bhi_check_work *work, bool is_second, bool *ret_forgot)
 {
 	struct bhi_check_result result;
 	enum bhi_check_exit status = run_clean(work, &result);
@@ -363,7 +366,6 @@ static enum bhi_check_exit repeat_clean(struct bhi_check_work *work, bool is_sec
 	} else {
 		take_limits(work, &result);
 		mask(work, &result);
-		*ret_files_differ |= result.files_hash != work->clean_files_hash;
 	}
 	bhi_check_result_fini(&result);
 	return status;
@@ -385,13 +387,13 @@ static enum bhi_check_exit check_stability(struct bhi_check_work *work)
 
 static bool varies(const struct bhi_check_work *work)
 {
-	return work->out.nr_masked || work->err.nr_masked || work->out.varies ||
-	       work->err.varies;
+	return work->out.nr_masked || work->out.varies || work->err.nr_masked ||
+	       work->err.varies || work->files.nr_masked || work->files.varies;
 }
 
 enum bhi_check_exit bhi_check_record(struct bhi_check_work *work)
 {
-	bool files_differ = false, forgot = false;
+	bool forgot = false;
 	struct bhi_check_result result;
 	enum bhi_check_exit status;
 
@@ -402,21 +404,16 @@ enum bhi_check_exit bhi_check_record(struct bhi_check_work *work)
 		return status;
 	take_first(work, &result);
 	bhi_check_result_fini(&result);
-	status = repeat_clean(work, true, &files_differ, &forgot);
+	status = repeat_clean(work, true, &forgot);
 	if (!status && forgot)
 		status = check_stability(work);
 	for (int i = 2; !status && varies(work) && i < MAX_CLEAN_RUNS; i++)
-		status = repeat_clean(work, false, &files_differ, &forgot);
+		status = repeat_clean(work, false, &forgot);
 	if (status)
 		return status;
 	describe_masks(&work->session, &work->out, "standard output");
 	describe_masks(&work->session, &work->err, "standard error");
-	if (files_differ) {
-		add_instability(
-			&work->session, bhi_check_strdup("the files it leaves differ: "
-							 "they are not compared"));
-		work->clean_files_hash = 0;
-	}
+	describe_masks(&work->session, &work->files, "the list of the files it leaves");
 	work->is_unstable = work->session.nr_instabilities != 0;
 	set_timeout(work);
 	return BHI_CHECK_EXIT_CLEAN;

@@ -78,7 +78,7 @@ void bhi_check_work_fini(struct bhi_check_work *work)
 	bhi_check_reference_fini(&work->err);
 	if (work->rules.ok)
 		regfree(&work->ok);
-	free(work->clean_files);
+	bhi_check_reference_fini(&work->files);
 	free(work->first_call);
 	free(work->calls);
 	free(work->points);

@@ -49,8 +49,8 @@ struct bhi_check_work {
 	struct bhi_check_setup setup;
 	struct bhi_check_symbols *symbols;
 	struct bhi_check_reference out, err;
-	uint64_t clean_files_hash;
-	char *clean_files;
+	struct bhi_check_reference files; /* a line for each; none without --copy */
+	bool compares_files;
 	struct bhi_check_rules rules;
 	regex_t ok;
 	bool is_unstable;

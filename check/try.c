@@ -97,19 +97,18 @@ static int ask_command(const struct bhi_check_work *work, int slot,
 	return r;
 }
 
-static char *find_file_change(const char *clean, const char *files)
+static bool files_differ(const struct bhi_check_work *work,
+	const struct bhi_check_result *result, char **ret_difference)
 {
-	size_t len = clean ? strlen(clean) : 0;
-	struct bhi_check_reference reference;
-	char *change = NULL, *text;
+	const char *files = result->files ? result->files : "";
+	char *change = NULL;
 
-	bhi_check_reference_init(&reference, BHI_CHECK_COMPARE_LINES, clean, len);
-	bhi_check_reference_differs(
-		&reference, files ? files : "", files ? strlen(files) : 0, &change);
-	bhi_check_reference_fini(&reference);
-	text = bhi_check_format("files: %s", change ? change : "they differ");
+	if (!work->compares_files ||
+		!bhi_check_reference_differs(&work->files, files, strlen(files), &change))
+		return false;
+	*ret_difference = bhi_check_format("files: %s", change);
 	free(change);
-	return text;
+	return true;
 }
 
 /* What is compared only when the program ended as it should. */
@@ -127,11 +126,8 @@ static int compare_output(const struct bhi_check_work *work, int slot,
 			&work->out, result->out, result->out_len, ret_difference);
 	else if (result->status == work->rules.expected_exit)
 		r = ask_command(work, slot, result, &differs);
-	if (!differs && work->clean_files_hash &&
-		result->files_hash != work->clean_files_hash) {
-		differs = true;
-		*ret_difference = find_file_change(work->clean_files, result->files);
-	}
+	if (!r && !differs)
+		differs = files_differ(work, result, ret_difference);
 	seen->output_differs = differs;
 	return r;
 }

@@ -156,6 +156,35 @@ START_TEST(what_varies_is_masked_and_said)
 }
 END_TEST
 
+START_TEST(files_that_a_run_leaves_are_compared_in_its_copy)
+{
+	char folder[4096];
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--copy", folder, "--",
+				    "sh", "-c", "cat a >b; date +%N >c; sort a >d"}};
+	struct support_output output;
+	char path[4096 + 8];
+
+	snprintf(folder, sizeof(folder), "%s", support_dir());
+	support_write_file(folder, "a", "one\ntwo\n");
+	run_call(&call, &output);
+	ck_assert_str_eq(output.err, "");
+	assert_says(
+		&output, "note: the list of the files it leaves differs in 1 of 4 lines");
+	assert_says(&output, "Findings: none.");
+	support_output_fini(&output);
+	call.argv[5] = "--children";
+	call.argv[6] = "follow";
+	call.argv[7] = "sh";
+	call.argv[8] = "-c";
+	call.argv[9] = "sort a >d; echo done";
+	run_call(&call, &output);
+	assert_says(&output, "difference: files: ");
+	snprintf(path, sizeof(path), "%s/d", folder);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
 START_TEST(a_hang_ends_at_the_time_limit)
 {
 	struct support_output output;
@@ -326,6 +355,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_program_that_handles_all_is_clean);
 	tcase_add_test(tcase, the_last_call_of_a_stack_is_tried_too);
 	tcase_add_test(tcase, what_varies_is_masked_and_said);
+	tcase_add_test(tcase, files_that_a_run_leaves_are_compared_in_its_copy);
 	tcase_add_test(tcase, a_hang_ends_at_the_time_limit);
 	tcase_add_test(tcase, a_finding_has_the_same_id_in_another_environment);
 	tcase_add_test(tcase, a_finding_is_repeated_by_its_id);

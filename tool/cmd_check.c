@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +115,16 @@ static enum bhi_exit run_session(
 	return lists ? BHI_EXIT_CLEAN : (enum bhi_exit)bhi_check_verdict(&work->session);
 }
 
+/* Who waits for us sees that it was not the whole session. */
+static void end_by_interrupt(void)
+{
+	signal(SIGINT, SIG_DFL);
+	raise(SIGINT);
+}
+
 static enum bhi_exit run(const struct bhi_options *options)
 {
+	bool was_interrupted;
 	char interposer[4096], folder[4096];
 	struct bhi_check_options read;
 	struct bhi_check_work work;
@@ -139,9 +148,12 @@ static enum bhi_exit run(const struct bhi_options *options)
 	read.state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
 	bhi_check_work_init(&work, &read);
 	status = run_session(&work, options);
+	was_interrupted = work.session.was_interrupted;
 	bhi_check_work_fini(&work);
 	remove_folder(folder);
 	free(state);
+	if (was_interrupted && status == BHI_EXIT_CLEAN)
+		end_by_interrupt();
 	return status;
 }
 
