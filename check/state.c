@@ -22,7 +22,7 @@ struct reader {
 	FILE *file;
 	char *line;
 	size_t size;
-	uint64_t key;
+	uint64_t key, builds;
 	bool is_complete;
 };
 
@@ -47,6 +47,34 @@ static uint64_t command_key(const struct bhi_check_options *options)
 	return hash;
 }
 
+/* Of the modules on all stacks: what a rebuilt program did is of no use. */
+static uint64_t builds_key(const struct bhi_check_session *session)
+{
+	const char **seen = NULL;
+	size_t nr = 0, capacity = 0;
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < session->nr_stacks; i++) {
+		const struct bhi_check_backtrace *trace = &session->stacks[i].trace;
+
+		for (size_t k = 0; k < trace->nr; k++) {
+			const char *id = trace->places[k].build_id;
+			size_t at = 0;
+
+			/* One string for each module. */
+			while (at < nr && seen[at] != id)
+				at++;
+			if (at < nr)
+				continue;
+			seen = bhi_check_grow(seen, &capacity, nr + 1, sizeof(*seen));
+			seen[nr++] = id;
+			key += hash_text(0xcbf29ce484222325, id);
+		}
+	}
+	free(seen);
+	return key;
+}
+
 /* As mkdir -p. */
 static bool make_folders(char *path)
 {
@@ -67,15 +95,20 @@ char *bhi_check_state_path(const struct bhi_check_options *options)
 {
 	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 	uint64_t key = command_key(options);
-	char *path;
+	char shard[32] = "", *path;
 
+	/* Shards may run at the same time. */
+	if (options->plan.nr_shards)
+		snprintf(shard, sizeof(shard), "-%u-of-%u", options->plan.shard,
+			options->plan.nr_shards);
 	if (state && *state == '/')
-		path = bhi_check_format("%s/bulkhead/check-%016lx", state, key);
+		path = bhi_check_format("%s/bulkhead/check-%016lx%s", state, key, shard);
 	else if (home && *home == '/')
 		path = bhi_check_format(
-			"%s/.local/state/bulkhead/check-%016lx", home, key);
+			"%s/.local/state/bulkhead/check-%016lx%s", home, key, shard);
 	else
-		path = bhi_check_format("/tmp/bulkhead-%u/check-%016lx", getuid(), key);
+		path = bhi_check_format(
+			"/tmp/bulkhead-%u/check-%016lx%s", getuid(), key, shard);
 	if (make_folders(path))
 		return path;
 	free(path);
@@ -118,8 +151,8 @@ int bhi_check_state_save(
 		free(fresh);
 		return r;
 	}
-	fprintf(file, VERSION_LINE "\nkey %lx\ncomplete %d\n", command_key(work->options),
-		is_complete);
+	fprintf(file, VERSION_LINE "\nkey %lx %lx\ncomplete %d\n",
+		command_key(work->options), builds_key(&work->session), is_complete);
 	for (size_t i = 0; i < work->nr_points; i++) {
 		if (work->is_done[i])
 			write_test(file, &work->session.tests[i]);
@@ -157,7 +190,8 @@ static bool open_reader(struct reader *reader, const char *path)
 
 	*reader = (struct reader){.file = fopen(path, "re")};
 	if (reader->file && read_line(reader) && !strcmp(reader->line, VERSION_LINE) &&
-		read_line(reader) && sscanf(reader->line, "key %lx", &reader->key) == 1 &&
+		read_line(reader) &&
+		sscanf(reader->line, "key %lx %lx", &reader->key, &reader->builds) == 2 &&
 		read_line(reader) &&
 		sscanf(reader->line, "complete %d", &is_complete) == 1) {
 		reader->is_complete = is_complete;
@@ -239,11 +273,13 @@ size_t bhi_check_state_load(struct bhi_check_work *work, const char *path)
 	struct bhi_check_test *current = NULL, test;
 	struct reader reader;
 	size_t nr = 0;
+	bool is_ours;
 
 	if (!open_reader(&reader, path))
 		return 0;
-	while (reader.key == command_key(work->options) && !reader.is_complete &&
-		read_line(&reader)) {
+	is_ours = reader.key == command_key(work->options) &&
+		  reader.builds == builds_key(&work->session) && !reader.is_complete;
+	while (is_ours && read_line(&reader)) {
 		size_t at;
 
 		if (current && add_detail(work, current, reader.line))
