@@ -19,14 +19,18 @@
 #ifndef BHI_PRELOAD_PROTOCOL_H
 #define BHI_PRELOAD_PROTOCOL_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* The shared file; the interposer keeps still without it. */
-#define BHI_CHECK_ENV "BULKHEAD_CHECK"
+#define BHI_CHECK_ENV      "BULKHEAD_CHECK"
 /* Set for the subject and left there: a person who finds a core or a log sees that the
  * failure was made ("jq-5f3a..., call 17 of malloc"). */
 #define BHI_CHECK_MARK_ENV "BULKHEAD_INJECTED"
+
+/* The runner sends it to a thread to ask where that is; nothing else uses it. */
+#define BHI_CHECK_ASK_SIGNAL SIGSTKFLT
 
 #define BHI_CHECK_MAGIC   0x6268636b
 #define BHI_CHECK_VERSION 1
@@ -77,15 +81,15 @@ struct bhi_check_module {
 };
 
 struct bhi_check_stack {
-	uint64_t hash; /* atomic: 0 free; written last */
+	uint64_t hash;        /* atomic: 0 free, 1 being written; written last */
 	uint32_t first_frame; /* in .frames */
 	uint32_t nr_frames;
-	uint32_t nr_calls; /* atomic */
-	uint32_t functions; /* atomic; 1 << enum bhi_check_function */
+	uint32_t nr_calls;   /* atomic */
+	uint32_t functions;  /* atomic; 1 << enum bhi_check_function */
 	uint64_t first_call; /* its number in the run, from 1 */
-	uint64_t size; /* bytes asked for by the first call */
-	uint32_t is_cut; /* more than BHI_CHECK_MAX_DEPTH frames */
-	uint32_t thread; /* 0: the main thread saw it first */
+	uint64_t size;       /* bytes asked for by the first call */
+	uint32_t is_cut;     /* more than BHI_CHECK_MAX_DEPTH frames */
+	uint32_t thread;     /* 0: the main thread saw it first */
 };
 
 /* A stack that is kept outside the table: of the injection, of a crash. */
@@ -100,25 +104,32 @@ struct bhi_check_trace {
 /* Written by the runner before the start. */
 struct bhi_check_order {
 	uint32_t action;
-	uint32_t persistent; /* and all later calls */
-	uint64_t stack; /* hash */
-	uint64_t occurrence; /* from 1 */
-	uint64_t call; /* hint: number of the call in the run; 0 none */
-	uint64_t burst; /* calls refused from there on, at least 1 */
-	uint32_t follow_children; /* fork and exec keep it up; else children are left alone */
-	uint32_t fork_at_point; /* --fast */
-	uint32_t stop_at_point; /* raise SIGTRAP at the failing call, for --gdb */
-	uint32_t reserved;
+	uint32_t persistent;      /* and all later calls */
+	uint64_t stack;           /* hash */
+	uint64_t occurrence;      /* from 1 */
+	uint64_t call;            /* hint: number of the call in the run; 0 none */
+	uint64_t burst;           /* calls refused from there on, at least 1 */
+	uint32_t follow_children; /* fork and exec keep it up; else children are left
+				     alone */
+	uint32_t fork_at_point;   /* --fast */
+	uint32_t stop_at_point;   /* raise SIGTRAP at the failing call, for --gdb */
+	/* Where the target's first frame is, so that only calls from there are captured
+	 * when there is no hint: .name_hash of its module, 0 not known; and the offset.
+	 */
+	uint32_t caller_module;
+	uint64_t caller_offset;
 };
 
 struct bhi_check_crash {
-	uint32_t state; /* atomic: 0 none, 1 being written, 2 valid; the first one stays */
+	/* atomic: 0 none, 1 being written, 2 valid; the first one stays. A crash that
+	 * ends the walk of its own stack leaves 1, and what .trace has is right. */
+	uint32_t state;
 	int32_t signal;
 	int32_t code; /* si_code */
 	int32_t pid;
 	int32_t tid;
 	uint32_t program_handles; /* the program had a handler of its own for it */
-	uint32_t asked; /* the runner sent it, to see where the subject hangs */
+	uint32_t asked;           /* the runner sent it, to see where the subject hangs */
 	uint32_t reserved;
 	uint64_t address; /* si_addr */
 	struct bhi_check_trace trace;
@@ -134,13 +145,14 @@ struct bhi_check_shared {
 	int32_t first_pid;
 	uint64_t nr_calls; /* eligible calls, all followed processes */
 	uint64_t nr_injected;
-	uint64_t nr_benign; /* injections left out in bulkhead_benign_begin/end */
+	uint64_t nr_benign;        /* injections left out in bulkhead_benign_begin/end */
 	uint32_t nr_policy_aborts; /* bulkhead_policy_abort() was called */
-	uint32_t drifted; /* the hinted call had another stack */
-	uint32_t nr_threads; /* created */
+	uint32_t drifted;          /* the hinted call had another stack */
+	uint32_t nr_threads;       /* created */
 	uint32_t nr_forks;
 	uint32_t nr_execs;
-	uint32_t overflow; /* a table was full: bit 0 stacks, 1 frames, 2 modules, 3 calls */
+	uint32_t overflow; /* a table was full: bit 0 stacks, 1 frames, 2 modules, 3 calls
+			    */
 	/* Of the first process when it ended by exit() or _exit() */
 	uint32_t exit_seen;
 	uint32_t locks_held; /* pthread mutexes and rwlocks that were held */
@@ -157,7 +169,7 @@ struct bhi_check_shared {
 	struct bhi_check_crash crash;
 
 	uint32_t nr_modules; /* atomic */
-	uint32_t nr_frames; /* atomic */
+	uint32_t nr_frames;  /* atomic */
 	struct bhi_check_module modules[BHI_CHECK_MAX_MODULES];
 	/* Open addressing by hash. */
 	struct bhi_check_stack stacks[BHI_CHECK_MAX_STACKS];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command `bulkhead`: a table of sub-commands, one file each. Exit status: 0 clean,
- * 1 findings or a failure, 2 a mistake in the call or in what was set up for it.
+ * 1 findings or a failure, 2 a mistake in the call or in what was set up for it; 3 and 4
+ * are of `bulkhead check`, whose subject may be to blame where it is not.
  */
 #ifndef BHI_TOOL_COMMAND_H
 #define BHI_TOOL_COMMAND_H
@@ -12,9 +13,13 @@ enum bhi_exit {
 	BHI_EXIT_CLEAN = 0,
 	BHI_EXIT_FAILED = 1,
 	BHI_EXIT_USAGE = 2,
+	BHI_EXIT_UNSTABLE =
+		3,         /* the subject fails on its own, or is another one each time */
+	BHI_EXIT_OURS = 4, /* an error of our own */
 };
 
-#define BHI_COMMAND_OPTIONS 8
+/* The most that the table of one command may have. */
+#define BHI_COMMAND_OPTIONS 48
 
 struct bhi_options {
 	bool json;
@@ -29,18 +34,23 @@ struct bhi_options {
 struct bhi_command_option {
 	const char *name; /* without the dashes */
 	bool has_value;
+	char letter; /* "-j" for 'j'; 0: none */
 };
 
 struct bhi_command {
 	const char *name;
 	const char *summary; /* a phrase for the overview */
 	const char *usage;   /* what `bulkhead help NAME` prints */
-	int max_arguments;
+	int max_arguments;   /* -1: any number */
+	/* What is no option begins the command line of another program: all that follows
+	 * belongs to it. */
+	bool takes_command;
 	bool has_json;
 	const struct bhi_command_option *options; /* NULL: none */
 	enum bhi_exit (*run)(const struct bhi_options *options);
 };
 
+extern const struct bhi_command bhi_command_check;
 extern const struct bhi_command bhi_command_help;
 extern const struct bhi_command bhi_command_info;
 extern const struct bhi_command bhi_command_lab;

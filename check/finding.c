@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "finding.h"
-
+/* Names that all of a session's outputs share. */
+#include <stdio.h>
 #include <string.h>
 
-#include "base/compiler.h"
+#include "finding.h"
 
-static const char *const class_names[] = {
+static const char *const class_names[BHI_CHECK_NR_CLASSES] = {
 	[BHI_CHECK_CORRUPTION] = "memory-corruption",
 	[BHI_CHECK_CRASH] = "crash",
 	[BHI_CHECK_REPORTER_CRASH] = "reporter-crash",
@@ -22,9 +22,8 @@ static const char *const class_names[] = {
 	[BHI_CHECK_ABSORBED] = "absorbed",
 	[BHI_CHECK_UNREACHED] = "unreached",
 };
-_Static_assert(bhi_array_size(class_names) == BHI_CHECK_NR_CLASSES, "each has a name");
 
-static const char *const function_names[] = {
+static const char *const function_names[BHI_CHECK_NR_FUNCTIONS] = {
 	[BHI_CHECK_MALLOC] = "malloc",
 	[BHI_CHECK_CALLOC] = "calloc",
 	[BHI_CHECK_REALLOC] = "realloc",
@@ -40,30 +39,38 @@ static const char *const function_names[] = {
 	[BHI_CHECK_MREMAP] = "mremap",
 	[BHI_CHECK_BRK] = "brk",
 };
-_Static_assert(
-	bhi_array_size(function_names) == BHI_CHECK_NR_FUNCTIONS, "each has a name");
 
 const char *bhi_check_class_name(enum bhi_check_class class)
 {
-	return (unsigned)class < BHI_CHECK_NR_CLASSES ? class_names[class] : "unknown";
-}
-
-static int find(const char *const *names, size_t nr, const char *name)
-{
-	for (size_t i = 0; i < nr; i++) {
-		if (!strcmp(names[i], name))
-			return (int)i;
-	}
-	return -1;
+	return class < BHI_CHECK_NR_CLASSES ? class_names[class] : "none";
 }
 
 int bhi_check_class_parse(const char *name)
 {
-	return find(class_names, bhi_array_size(class_names), name);
+	for (int i = 0; i < BHI_CHECK_NR_CLASSES; i++) {
+		if (!strcmp(class_names[i], name))
+			return i;
+	}
+	return -1;
+}
+
+bool bhi_check_class_is_finding(enum bhi_check_class class)
+{
+	return class < BHI_CHECK_HANDLED;
 }
 
 const char *bhi_check_function_name(enum bhi_check_function function)
 {
-	return (unsigned)function < BHI_CHECK_NR_FUNCTIONS ? function_names[function]
-							   : "unknown";
+	return function < BHI_CHECK_NR_FUNCTIONS ? function_names[function]
+						 : "allocation";
+}
+
+const char *bhi_check_place_name(
+	const struct bhi_check_place *place, char *buf, size_t size)
+{
+	if (place->function)
+		snprintf(buf, size, "%s", place->function);
+	else
+		snprintf(buf, size, "%s+0x%lx", place->module, place->offset);
+	return buf;
 }
