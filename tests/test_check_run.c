@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Single runs under the interposer: what is recorded, what is refused, what is seen. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "interposer.h"
 
 #include "support.h"
 #include "support_check.h"
@@ -446,6 +449,19 @@ START_TEST(a_program_that_is_not_there_was_not_started)
 }
 END_TEST
 
+START_TEST(the_interposer_of_the_build_tree_is_found)
+{
+	const char *expected = getenv("BH_INTERPOSER");
+	char found[4096], resolved[PATH_MAX], wanted[PATH_MAX];
+
+	ck_assert_int_eq(bhi_check_interposer_find(found, sizeof(found)), 0);
+	ck_assert_ptr_nonnull(realpath(found, resolved));
+	ck_assert_ptr_nonnull(realpath(expected, wanted));
+	ck_assert_str_eq(resolved, wanted);
+	ck_assert_int_ne(bhi_check_interposer_find(found, 5), 0);
+}
+END_TEST
+
 START_TEST(memory_is_limited_for_the_subject)
 {
 	char *command[] = {"/bin/sh", "-c", "ulimit -v", NULL};
@@ -518,6 +534,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, many_threads_come_and_go);
 	tcase_add_test(tcase, a_program_with_its_own_malloc_runs_as_ever);
 	tcase_add_test(tcase, a_program_that_is_not_there_was_not_started);
+	tcase_add_test(tcase, the_interposer_of_the_build_tree_is_found);
 	tcase_add_test(tcase, memory_is_limited_for_the_subject);
 	tcase_add_test(tcase, a_private_copy_is_what_the_subject_changes);
 }
