@@ -143,16 +143,29 @@ static uint64_t hash_leak(uint64_t hash, const struct bhi_check_backtrace *injec
 
 /*
  * A stack of a loop was taken somewhere in it, so only what is around the loop is the
- * same each time: the innermost function of the program. .nr: there is none.
+ * same each time: the function in which the ways to the refused call and to this place
+ * part, or, when they share nothing, the innermost one of the program. .crash.nr: there
+ * is none.
  */
-static size_t find_loop(const struct bhi_check_backtrace *trace)
+static size_t find_loop(const struct bhi_check_test *test)
 {
-	size_t outer = trace->nr, at = 0;
+	const struct bhi_check_backtrace *trace = &test->crash,
+					 *injected = &test->injected;
+	size_t outer = trace->nr, common = 0, at = 0;
 
+	while (common < trace->nr && common < injected->nr &&
+		trace->places[trace->nr - common - 1].offset ==
+			injected->places[injected->nr - common - 1].offset &&
+		!strcmp(trace->places[trace->nr - common - 1].path,
+			injected->places[injected->nr - common - 1].path))
+		common++;
 	while (outer && bhi_check_is_libc(&trace->places[outer - 1]))
 		outer--;
 	if (!outer)
 		return trace->nr;
+	if (common < trace->nr &&
+		!bhi_check_is_libc(&trace->places[trace->nr - common - 1]))
+		return trace->nr - common - 1;
 	while (strcmp(trace->places[at].path, trace->places[outer - 1].path))
 		at++;
 	return at;
@@ -162,7 +175,7 @@ static size_t find_loop(const struct bhi_check_backtrace *trace)
 static uint64_t hash_loop(uint64_t hash, const struct bhi_check_test *test)
 {
 	const struct bhi_check_backtrace *trace = &test->crash;
-	size_t at = find_loop(trace);
+	size_t at = find_loop(test);
 
 	if (at == trace->nr)
 		return hash_injection(hash, &test->injected);
@@ -200,7 +213,7 @@ void bhi_check_format_id(enum bhi_check_class class, uint64_t key, char ret[32])
 
 static const struct bhi_check_place *find_site(const struct bhi_check_test *test)
 {
-	size_t loop = find_loop(&test->crash);
+	size_t loop = find_loop(test);
 
 	const struct bhi_check_backtrace *trace = &test->injected;
 	size_t site = bhi_check_injection_site(trace);
@@ -299,7 +312,7 @@ static const char *const class_sentences[BHI_CHECK_NR_CLASSES] = {
 
 static char *describe_any_end(const struct bhi_check_test *test)
 {
-	size_t loop = find_loop(&test->crash);
+	size_t loop = find_loop(test);
 	char name[160];
 
 	if (is_crash_class(test->class) && test->crash.nr)

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -66,6 +67,8 @@ static int be_child(void *arg)
 	const struct bhi_check_launch *launch = start->launch;
 
 	(void)setsid();
+	/* Nothing is left when the runner is killed. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	set_limit(RLIMIT_CORE, 0);
 	if (launch->max_memory)
 		set_limit(RLIMIT_AS, launch->max_memory);

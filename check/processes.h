@@ -19,7 +19,7 @@ struct bhi_check_sample {
 	uint64_t active_ns;   /* until now: on a processor, or ready for one */
 	uint64_t fingerprint; /* of which thread waits in which call */
 	/* The thread to ask where the subject is: one that runs; else @preferred, when it
-	 * is one of them; else one in a futex; else the first one. */
+	 * is one of them; else a main thread. */
 	pid_t ask_pid, ask_tid;
 };
 

@@ -257,7 +257,10 @@ static int run_child(struct run *run, int slot, struct bhi_check_result *result)
 		.input = run->setup->stdin_file ? run->setup->stdin_file : "/dev/null",
 		.out = run->out,
 		.err = run->err,
-		.max_memory = run->setup->max_memory,
+		/* What the interposer maps is not the subject's. */
+		.max_memory = run->setup->max_memory
+				      ? run->setup->max_memory + sizeof(*run->shared)
+				      : 0,
 	};
 	struct bhi_check_child child = {.pidfd = -1};
 	enum bhi_check_end end = BHI_CHECK_EXITED;

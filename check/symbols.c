@@ -4,6 +4,7 @@
  * that do not cover the address are not taken: in a stripped file the nearest one before
  * it is another function.
  */
+#include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -45,11 +46,15 @@ struct entry {
 	struct entry *next;
 };
 
+typedef char *demangler(const char *name, char *buf, size_t *len, int *ret_status);
+
 struct bhi_check_symbols {
 	pthread_mutex_t lock;
 	/* protected by .lock */
 	struct module *modules;
 	struct name *names;
+	bool looked_for_cxx;
+	demangler *demangle;
 	struct entry *buckets[NR_BUCKETS];
 };
 
@@ -200,18 +205,80 @@ static const char *find_symbol(
 	return find_alias(view, name, address + view->start - within);
 }
 
+static const char *keep(struct bhi_check_symbols *symbols, char *text)
+{
+	struct name *kept = bhi_check_alloc(1, sizeof(*kept));
+
+	kept->text = text;
+	kept->next = symbols->names;
+	symbols->names = kept;
+	return text;
+}
+
 static const char *without_version(struct bhi_check_symbols *symbols, const char *name)
 {
 	const char *version = strchr(name, '@');
-	struct name *kept;
 
 	if (!version)
 		return name;
-	kept = bhi_check_alloc(1, sizeof(*kept));
-	kept->text = bhi_check_strndup(name, (size_t)(version - name));
-	kept->next = symbols->names;
-	symbols->names = kept;
-	return kept->text;
+	return keep(symbols, bhi_check_strndup(name, (size_t)(version - name)));
+}
+
+/* Templates say what they return; "operator new" does not. */
+static void cut_type(char *name)
+{
+	char *space = strrchr(name, ' ');
+
+	if (space && (space - name < 8 || strncmp(space - 8, "operator", 8)))
+		memmove(name, space + 1, strlen(space + 1) + 1);
+}
+
+/* "std::getline<char, ...>(...)" to "std::getline<>": what people call it. */
+static void shorten(char *name)
+{
+	char *to = name;
+	int depth = 0;
+
+	for (const char *c = name; *c; c++) {
+		bool is_operator = to - name >= 8 && !strncmp(to - 8, "operator", 8);
+
+		if (*c == '(' && !depth && !is_operator && to > name)
+			break;
+		if (*c == '>' && depth && !is_operator)
+			depth--;
+		if (!depth)
+			*to++ = *c;
+		if (*c == '<' && !is_operator)
+			depth++;
+	}
+	*to = 0;
+	cut_type(name);
+}
+
+/* Names of C++ for people. The runner is no C++ program; where there is no library of it,
+ * no program that needs one runs either. */
+static const char *demangle(struct bhi_check_symbols *symbols, const char *name)
+{
+	char *readable, *copy;
+	int status = -1;
+
+	if (strncmp(name, "_Z", 2))
+		return name;
+	if (!symbols->looked_for_cxx) {
+		void *library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+
+		symbols->looked_for_cxx = true;
+		if (library)
+			symbols->demangle = (demangler *)dlsym(library, "__cxa_demangle");
+	}
+	readable =
+		symbols->demangle ? symbols->demangle(name, NULL, NULL, &status) : NULL;
+	if (!readable || status)
+		return name;
+	shorten(readable);
+	copy = bhi_check_strdup(*readable ? readable : name);
+	free(readable);
+	return keep(symbols, copy);
 }
 
 static void find_function(struct bhi_check_symbols *symbols, const struct module *module,
@@ -226,12 +293,13 @@ static void find_function(struct bhi_check_symbols *symbols, const struct module
 		address--;
 	own = find_symbol(&module->own, address, &within);
 	if (own) {
-		place->own_function = place->function = without_version(symbols, own);
+		place->own_function = without_version(symbols, own);
+		place->function = demangle(symbols, place->own_function);
 		place->own_offset = place->function_offset = within + !is_exact;
 	}
 	full = own ? NULL : find_symbol(&module->full, address, &within);
 	if (full) {
-		place->function = without_version(symbols, full);
+		place->function = demangle(symbols, without_version(symbols, full));
 		place->function_offset = within + !is_exact;
 	}
 	if (module->full.module)

@@ -268,7 +268,8 @@ int bhi_check_tree_list(const char *path, char **ret_list, uint64_t *ret_hash)
 		return -errno;
 	r = list_folder(&list, fd, "", 0);
 	if (!r) {
-		qsort(list.lines, list.nr, sizeof(*list.lines), compare);
+		if (list.nr)
+			qsort(list.lines, list.nr, sizeof(*list.lines), compare);
 		r = write_list(&list, &text);
 	}
 	for (size_t i = 0; i < list.nr; i++)

@@ -5,9 +5,9 @@
  * which is really installed: it is inherited over exec, and a fault ends the process in
  * spite of it.
  *
- * A handler of the program may leave by longjmp, so nothing may be due after it was
- * called. It runs on our alternate stack where the program has none, which is large
- * enough for it.
+ * A handler of the program may leave by longjmp, so nothing that must be done may be due
+ * after it was called. It runs on our alternate stack where the program has none, which
+ * is large enough for it.
  *
  * The actions are guarded by a sequence number: odd while one thread writes. A signal
  * may interrupt the writer, so readers do not wait for ever.
@@ -104,14 +104,15 @@ static struct sigaction translate(const struct sigaction *action)
 	return ours;
 }
 
-static void note(int signal_number, const siginfo_t *info, void *context, bool handles)
+/* Whether it is what the shared file has now. */
+static bool note(int signal_number, const siginfo_t *info, void *context, bool handles)
 {
 	struct bhi_check_crash *crash = &bhi_subject.shared->crash;
 	uint32_t none = 0;
 
 	if (!bhi_load(&bhi_subject.is_on) ||
 		!bhi_compare_exchange(&crash->state, &none, 1))
-		return;
+		return false;
 	crash->signal = signal_number;
 	crash->code = info->si_code;
 	crash->pid = getpid();
@@ -122,6 +123,19 @@ static void note(int signal_number, const siginfo_t *info, void *context, bool h
 	bhi_stack_capture_signal(context, &crash->trace);
 	bhi_store_release(&crash->trace.state, 2);
 	bhi_store_release(&crash->state, 2);
+	return true;
+}
+
+/* The program's handler has returned, and the instruction is tried again: it made a page
+ * accessible, as collectors of garbage do, and that is no crash. If it did not, the
+ * signal comes again; so does that of abort(3). */
+static void forget(void)
+{
+	struct bhi_check_crash *crash = &bhi_subject.shared->crash;
+
+	crash->trace.nr_frames = 0;
+	crash->trace.state = 0;
+	bhi_store_release(&crash->state, 0);
 }
 
 /* The signal is blocked until the handler returns, which is when it ends the process. */
@@ -138,8 +152,8 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 	int error = errno;
 	int i = find(signal_number);
 	struct sigaction action = read_action(i);
+	bool is_noted = note(signal_number, info, context, !is_default(&action));
 
-	note(signal_number, info, context, !is_default(&action));
 	errno = error;
 	if (is_default(&action)) {
 		die(signal_number);
@@ -154,13 +168,15 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 		action.sa_sigaction(signal_number, info, context);
 	else if (!is_ignored(&action))
 		action.sa_handler(signal_number);
+	if (is_noted)
+		forget();
 }
 
 static void answer(int signal_number, siginfo_t *info, void *context)
 {
 	int error = errno;
 
-	note(signal_number, info, context, false);
+	(void)note(signal_number, info, context, false);
 	errno = error;
 }
 

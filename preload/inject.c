@@ -5,7 +5,7 @@
  * compared. If it is another one the run has drifted: nothing is refused in it any more,
  * since occurrences were not counted on the way, and the runner repeats it without the
  * hint. Without it, the stack of each call from the place of the point's call is
- * captured and compared, and occurrences are counted by the process.
+ * captured and compared, and occurrences are counted, in all processes together.
  *
  * Once the point was met, .injected_call is its number, and whether a later call is in
  * the burst follows from its own number. Numbers are unique, so the point is met once,
@@ -20,8 +20,6 @@
 
 #include "stack.h"
 #include "table.h"
-
-static uint64_t nr_occurrences; /* atomic */
 
 static bool is_benign(void)
 {
@@ -69,7 +67,7 @@ static bool is_point(uint64_t call)
 
 	if (bhi_subject.hint)
 		return call == bhi_subject.hint;
-	return bhi_add_return(&nr_occurrences, 1) == order->occurrence;
+	return bhi_add_return(&bhi_subject.shared->nr_met, 1) == order->occurrence;
 }
 
 static BHI_NOINLINE bool look(

@@ -145,7 +145,8 @@ struct bhi_check_shared {
 	int32_t first_pid;
 	uint64_t nr_calls; /* eligible calls, all followed processes */
 	uint64_t nr_injected;
-	uint64_t nr_benign;        /* injections left out in bulkhead_benign_begin/end */
+	uint64_t nr_met;    /* calls with the order's stack, while there is no hint */
+	uint64_t nr_benign; /* injections left out in bulkhead_benign_begin/end */
 	uint32_t nr_policy_aborts; /* bulkhead_policy_abort() was called */
 	uint32_t drifted;          /* the hinted call had another stack */
 	uint32_t nr_threads;       /* created */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Single runs under the interposer: what is recorded, what is refused, what is seen. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "interposer.h"
 
 #include "support.h"
 #include "support_check.h"
@@ -68,6 +71,7 @@ static const struct fault {
 	{"runaway", 100, BHI_CHECK_TOO_MUCH_OUTPUT, -1, 0, false, true, 0},
 	{"thread", 10, BHI_CHECK_SIGNALED, SIGSEGV, SIGSEGV, false, false, 0},
 	{"overflow", 130, BHI_CHECK_SIGNALED, SIGSEGV, SIGSEGV, false, false, 0},
+	{"repaired", 150, BHI_CHECK_SIGNALED, SIGABRT, SIGABRT, false, false, 0},
 	{"thread_overflow", 130, BHI_CHECK_SIGNALED, SIGSEGV, SIGSEGV, false, false, 0},
 };
 #define NR_FAULTS ((int)(sizeof(faults) / sizeof(faults[0])))
@@ -445,6 +449,34 @@ START_TEST(a_program_that_is_not_there_was_not_started)
 }
 END_TEST
 
+START_TEST(the_interposer_of_the_build_tree_is_found)
+{
+	const char *expected = getenv("BH_INTERPOSER");
+	char found[4096], resolved[PATH_MAX], wanted[PATH_MAX];
+
+	ck_assert_int_eq(bhi_check_interposer_find(found, sizeof(found)), 0);
+	ck_assert_ptr_nonnull(realpath(found, resolved));
+	ck_assert_ptr_nonnull(realpath(expected, wanted));
+	ck_assert_str_eq(resolved, wanted);
+	ck_assert_int_ne(bhi_check_interposer_find(found, 5), 0);
+}
+END_TEST
+
+START_TEST(memory_is_limited_for_the_subject)
+{
+	char *command[] = {"/bin/sh", "-c", "ulimit -v", NULL};
+	struct bhi_check_setup setup = support_setup(command);
+	struct bhi_check_order order = {.action = BHI_CHECK_COUNT};
+	struct bhi_check_result result;
+
+	setup.max_memory = 512u << 20;
+	support_run_order(&setup, &order, &result);
+	ck_assert_uint_ge(strtoul(result.out, NULL, 10), 512u << 10);
+	ck_assert_uint_lt(strtoul(result.out, NULL, 10), 1024u << 10);
+	bhi_check_result_fini(&result);
+}
+END_TEST
+
 START_TEST(a_private_copy_is_what_the_subject_changes)
 {
 	char *command[] = {
@@ -502,6 +534,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, many_threads_come_and_go);
 	tcase_add_test(tcase, a_program_with_its_own_malloc_runs_as_ever);
 	tcase_add_test(tcase, a_program_that_is_not_there_was_not_started);
+	tcase_add_test(tcase, the_interposer_of_the_build_tree_is_found);
+	tcase_add_test(tcase, memory_is_limited_for_the_subject);
 	tcase_add_test(tcase, a_private_copy_is_what_the_subject_changes);
 }
 

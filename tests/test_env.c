@@ -263,8 +263,8 @@ static void check_documented(const char *file)
 		if (p[strlen(prefix)] == '*')
 			continue;
 		ck_assert_int_eq(sscanf(p, "%63[A-Z_]", name), 1);
-		ck_assert_msg(support_contains(help, name) || is_foreign(name),
-			"%s: %s?", file, name);
+		ck_assert_msg(support_contains(help, name) || is_foreign(name), "%s: %s?",
+			file, name);
 	}
 	free(help);
 	free(text);

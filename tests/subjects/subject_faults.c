@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void *must(void *p)
@@ -265,6 +266,27 @@ static void threads(void)
 	}
 }
 
+static char *guarded;
+
+static void open_page(int number)
+{
+	(void)number;
+	mprotect(guarded, 4096, PROT_READ | PROT_WRITE);
+}
+
+/* What a collector of garbage does to see who writes: no crash. */
+static void repaired(void)
+{
+	void *volatile p = malloc(150);
+
+	guarded = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	signal(SIGSEGV, open_page);
+	guarded[0] = 1;
+	free(p);
+	if (!p)
+		abort();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -286,6 +308,7 @@ static const struct {
 	{"overflow", overflow},
 	{"thread_overflow", thread_overflow},
 	{"threads", threads},
+	{"repaired", repaired},
 };
 
 int main(int argc, char **argv)
