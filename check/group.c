@@ -337,13 +337,15 @@ static char *make_title(const struct bhi_check_test *test)
 	return title;
 }
 
-/* Easiest to look at: an early occurrence, then a short stack. */
-static bool is_better_example(
-	const struct bhi_check_test *test, const struct bhi_check_test *than)
+/* Total, so that the example depends on the set of tests alone. */
+int bhi_check_compare_examples(
+	const struct bhi_check_test *a, const struct bhi_check_test *b)
 {
-	if (test->occurrence != than->occurrence)
-		return test->occurrence < than->occurrence;
-	return test->injected.nr < than->injected.nr;
+	if (a->occurrence != b->occurrence)
+		return a->occurrence < b->occurrence ? -1 : 1;
+	if (a->injected.nr != b->injected.nr)
+		return a->injected.nr < b->injected.nr ? -1 : 1;
+	return (a->stack > b->stack) - (a->stack < b->stack);
 }
 
 static const struct bhi_check_point_stack *find_stack(
@@ -415,7 +417,7 @@ static void add_test(struct bhi_check_session *session, size_t index, size_t *ca
 	finding->tests = bhi_check_grow(
 		finding->tests, &room, finding->nr_tests + 1, sizeof(*finding->tests));
 	finding->tests[finding->nr_tests++] = index;
-	if (!finding->example || is_better_example(test, finding->example))
+	if (!finding->example || bhi_check_compare_examples(test, finding->example) < 0)
 		finding->example = test;
 }
 
