@@ -129,11 +129,12 @@ static uint64_t hash_injection(uint64_t hash, const struct bhi_check_backtrace *
  * one library: what the program called there is one cause. */
 static uint64_t hash_leak(uint64_t hash, const struct bhi_check_backtrace *injected)
 {
-	size_t site = bhi_check_injection_site(injected), at = site;
+	size_t site = bhi_check_injection_site(injected), at = injected->nr;
 
-	while (at < injected->nr &&
-		!strcmp(injected->places[at].module, injected->places[site].module))
-		at++;
+	/* The library may be called back, by pthread_once() for one. */
+	while (at > site &&
+		strcmp(injected->places[at - 1].path, injected->places[site].path))
+		at--;
 	/* It is the program itself, or a constructor. */
 	if (at >= injected->nr || bhi_check_is_libc(&injected->places[at]))
 		return hash_injection(hash, injected);
