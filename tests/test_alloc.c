@@ -9,7 +9,7 @@
 #include "account/waiters.h"
 #include "alloc/classes.h"
 #include "alloc/slab.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "reclaim/reclaim.h"
 #include "support.h"
 #include "support_memory.h"
