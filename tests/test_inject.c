@@ -1,47 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Injected failures in the library: which requests meet them, that nothing else happens
- * where they do, and what is said of them. The decision itself is test_fault.c's.
+ * Injected failures in the library: which requests meet them, and that nothing else
+ * happens where they do. The decision itself is test_fault.c's, what is said of them
+ * test_inject_report.c's.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "charge/failures.h"
-#include "debug/inject.h"
 #include "support.h"
+#include "support_fault.h"
 #include "support_memory.h"
 
 #define ZONE (64 * MIB)
-
-/* Settings with which every request of a kind fails. */
-#define EVERY         "probability=100,times=-1,ignore-gfp-wait=N"
-#define EVERY_SLAB    "slab:" EVERY
-#define EVERY_PAGE    "page:" EVERY ",min-order=0"
-#define EVERY_PRIVATE EVERY_PAGE ",ignore-gfp-highmem=N"
-
-static struct bh_fault_stat stat_of(enum bh_fault_kind kind)
-{
-	struct bh_fault_stat stat;
-
-	ck_assert_int_eq(bh_fault_stat(kind, &stat), 0);
-	return stat;
-}
-
-static void set(const char *settings)
-{
-	ck_assert_int_eq(bh_fault_set(settings), 0);
-}
-
-static void check_failed(void *p)
-{
-	ck_assert_int_eq(errno, ENOMEM);
-	ck_assert_ptr_null(p);
-	errno = 0;
-}
 
 static void check_served(void *p)
 {
@@ -54,25 +27,25 @@ START_TEST(objects_in_slabs_fail_and_others_do_not)
 	void *p;
 
 	support_start(ZONE);
-	set(EVERY_SLAB);
+	support_inject(EVERY_SLAB);
 	for (size_t size = 0; size <= 8192; size += 512)
-		check_failed(bh_alloc(NULL, size, 0));
-	check_failed(bh_alloc_aligned(NULL, 64, 100, 0));
+		support_check_failed(bh_alloc(NULL, size, 0));
+	support_check_failed(bh_alloc_aligned(NULL, 64, 100, 0));
 	check_served(bh_alloc(NULL, MIB, 0));
 	check_served(bh_alloc_pages(NULL, 0, 0));
-	set("off");
+	support_inject("off");
 	p = bh_alloc(NULL, 100, 0);
 	ck_assert_ptr_nonnull(p);
 	memset(p, 'p', 100);
-	set(EVERY_SLAB);
+	support_inject(EVERY_SLAB);
 	/* It is as it was. */
-	check_failed(bh_realloc_flags(p, 1000, 0));
+	support_check_failed(bh_realloc_flags(p, 1000, 0));
 	ck_assert_int_eq(((char *)p)[99], 'p');
 	/* What fits asks for nothing. */
 	ck_assert_ptr_eq(bh_realloc_flags(p, 90, 0), p);
 	bh_free(p);
-	ck_assert_uint_eq(stat_of(BH_FAULT_SLAB).nr_failed, 19);
-	set(NULL);
+	ck_assert_uint_eq(support_injected(BH_FAULT_SLAB).nr_failed, 19);
+	support_inject(NULL);
 	support_end();
 }
 END_TEST
@@ -82,14 +55,14 @@ START_TEST(a_warm_thread_meets_them_as_well)
 	support_start(ZONE);
 	/* From here on the fast path could serve it. */
 	check_served(bh_alloc(NULL, 100, 0));
-	set(EVERY_SLAB ",interval=3");
+	support_inject(EVERY_SLAB ",interval=3");
 	for (int i = 1; i <= 9; i++) {
 		void *p = bh_alloc(NULL, 100, 0);
 
 		ck_assert(!p == !(i % 3));
 		bh_free(p);
 	}
-	set("off");
+	support_inject("off");
 	for (int i = 1; i <= 9; i++)
 		check_served(bh_alloc(NULL, 100, 0));
 	support_end();
@@ -99,14 +72,14 @@ END_TEST
 START_TEST(by_default_ordinary_requests_are_left_alone)
 {
 	support_start(ZONE);
-	set("slab:probability=100,times=-1;page:probability=100,times=-1");
+	support_inject("slab:probability=100,times=-1;page:probability=100,times=-1");
 	check_served(bh_alloc(NULL, 100, 0));
-	check_failed(bh_alloc(NULL, 100, BH_ATOMIC));
-	check_failed(bh_alloc(NULL, 100, BH_NOWAIT));
+	support_check_failed(bh_alloc(NULL, 100, BH_ATOMIC));
+	support_check_failed(bh_alloc(NULL, 100, BH_NOWAIT));
 	check_served(bh_alloc_pages(NULL, 0, BH_ATOMIC));
 	check_served(bh_alloc_pages(NULL, 1, 0));
-	check_failed(bh_alloc_pages(NULL, 1, BH_ATOMIC));
-	set("off");
+	support_check_failed(bh_alloc_pages(NULL, 1, BH_ATOMIC));
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -117,7 +90,7 @@ START_TEST(a_request_that_must_not_fail_never_does)
 
 	support_start(ZONE);
 	cache = bh_cache_new("items", 100, 0, NULL);
-	set(EVERY_SLAB ";" EVERY_PAGE ";syscall:probability=100,times=-1");
+	support_inject(EVERY_SLAB ";" EVERY_PAGE ";syscall:probability=100,times=-1");
 	for (size_t size = 1; size <= MIB; size *= 3)
 		check_served(bh_alloc(NULL, size, BH_NOFAIL));
 	check_served(bh_alloc_pages(NULL, 3, BH_NOFAIL));
@@ -127,8 +100,9 @@ START_TEST(a_request_that_must_not_fail_never_does)
 	ck_assert_uint_eq(bh_fault_left(), 1);
 	bh_fault_nth(0);
 	for (unsigned kind = 0; kind < BHI_FAULT_KINDS; kind++)
-		ck_assert_uint_eq(stat_of((enum bh_fault_kind)kind).nr_failed, 0);
-	set("off");
+		ck_assert_uint_eq(
+			support_injected((enum bh_fault_kind)kind).nr_failed, 0);
+	support_inject("off");
 	ck_assert_int_eq(bh_cache_destroy(cache), 0);
 	support_end();
 }
@@ -142,15 +116,15 @@ START_TEST(only_marked_caches_fail_under_the_filter)
 	one = bh_cache_new("one", 100, 0, NULL);
 	other = bh_cache_new("other", 100, 0, NULL);
 	ck_assert_int_eq(bh_fault_mark_cache(one, 1), 0);
-	set(EVERY_SLAB ",cache-filter=Y");
-	check_failed(bh_cache_alloc(one, NULL, 0));
+	support_inject(EVERY_SLAB ",cache-filter=Y");
+	support_check_failed(bh_cache_alloc(one, NULL, 0));
 	check_served(bh_cache_alloc(other, NULL, 0));
 	check_served(bh_alloc(NULL, 100, 0));
 	ck_assert_int_eq(bh_fault_mark_cache(one, 0), 0);
 	check_served(bh_cache_alloc(one, NULL, 0));
 	ck_assert_int_eq(bh_fault_mark_cache(one, 2), -EINVAL);
 	ck_assert_int_eq(bh_fault_mark_cache(NULL, 1), -EINVAL);
-	set("off");
+	support_inject("off");
 	ck_assert_int_eq(bh_cache_destroy(one), 0);
 	ck_assert_int_eq(bh_cache_destroy(other), 0);
 	support_end();
@@ -160,19 +134,19 @@ END_TEST
 START_TEST(pages_fail_by_their_order)
 {
 	support_start(ZONE);
-	set(EVERY_PAGE ";page:min-order=2");
+	support_inject(EVERY_PAGE ";page:min-order=2");
 	check_served(bh_alloc_pages(NULL, 1, 0));
-	check_failed(bh_alloc_pages(NULL, 2, 0));
+	support_check_failed(bh_alloc_pages(NULL, 2, 0));
 	/* Large objects are pages: 129 of them need a block of 256. */
-	set("page:min-order=8");
+	support_inject("page:min-order=8");
 	check_served(bh_alloc(NULL, 128 * PAGE, 0));
-	check_failed(bh_alloc(NULL, 129 * PAGE, 0));
+	support_check_failed(bh_alloc(NULL, 129 * PAGE, 0));
 	/* Space counts pages: the first is let through, the second finds 4 left. */
-	set("page:min-order=0,space=8");
+	support_inject("page:min-order=0,space=8");
 	check_served(bh_alloc_pages(NULL, 2, 0));
-	check_failed(bh_alloc_pages(NULL, 2, 0));
-	ck_assert_uint_eq(stat_of(BH_FAULT_PAGE).space, 4);
-	set("off");
+	support_check_failed(bh_alloc_pages(NULL, 2, 0));
+	ck_assert_uint_eq(support_injected(BH_FAULT_PAGE).space, 4);
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -180,14 +154,14 @@ END_TEST
 START_TEST(a_slab_that_cannot_grow_fails_the_object)
 {
 	support_start(ZONE);
-	set(EVERY_PAGE);
-	check_failed(bh_alloc(NULL, 2000, 0));
-	set("off");
+	support_inject(EVERY_PAGE);
+	support_check_failed(bh_alloc(NULL, 2000, 0));
+	support_inject("off");
 	check_served(bh_alloc(NULL, 2000, 0));
 	/* Objects that are there need no pages. */
-	set(EVERY_PAGE);
+	support_inject(EVERY_PAGE);
 	check_served(bh_alloc(NULL, 2000, 0));
-	set("off");
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -220,10 +194,10 @@ START_TEST(nothing_is_reclaimed_killed_or_noted_for_an_injected_failure)
 	support_set(group, BH_MAX, support_usage(group));
 	cache.nr_counts = cache.nr_scans = 0;
 	before = support_stat(group);
-	set(EVERY_SLAB ";" EVERY_PAGE);
-	check_failed(bh_alloc(group, 100, 0));
-	check_failed(bh_alloc(group, MIB, 0));
-	check_failed(bh_alloc_pages(group, 3, 0));
+	support_inject(EVERY_SLAB ";" EVERY_PAGE);
+	support_check_failed(bh_alloc(group, 100, 0));
+	support_check_failed(bh_alloc(group, MIB, 0));
+	support_check_failed(bh_alloc_pages(group, 3, 0));
 	after = support_stat(group);
 	ck_assert_int_eq(memcmp(&before.events, &after.events, sizeof(before.events)), 0);
 	ck_assert_uint_eq(before.failcnt, after.failcnt);
@@ -231,7 +205,7 @@ START_TEST(nothing_is_reclaimed_killed_or_noted_for_an_injected_failure)
 	ck_assert_uint_eq(cache.nr_counts + cache.nr_scans, 0);
 	ck_assert_uint_eq(bhi_failures_count(), 0);
 	ck_assert_uint_eq(nr_ooms, 0);
-	set("off");
+	support_inject("off");
 	support_cache_fini(&cache);
 	bh_task_put(task);
 	bh_group_put(group);
@@ -267,7 +241,7 @@ START_TEST(the_task_filter_knows_threads_and_tasks)
 	support_start(ZONE);
 	one = bh_task_new(NULL, NULL);
 	other = bh_task_new(NULL, NULL);
-	set(EVERY_SLAB ",task-filter=Y");
+	support_inject(EVERY_SLAB ",task-filter=Y");
 	ck_assert_ptr_nonnull(ask(NULL));
 	ck_assert_int_eq(bh_fault_mark(one, 1), 0);
 	ck_assert_int_eq(run_in(one), 0);
@@ -286,7 +260,7 @@ START_TEST(the_task_filter_knows_threads_and_tasks)
 	ck_assert_int_eq(run_in(made), 1);
 	ck_assert_int_eq(bh_fault_mark(NULL, 2), -EINVAL);
 	ck_assert_int_eq(bh_fault_mark(one, -1), -EINVAL);
-	set("off");
+	support_inject("off");
 	bh_task_put(one);
 	bh_task_put(other);
 	bh_task_put(made);
@@ -306,7 +280,7 @@ START_TEST(the_nth_request_of_the_thread_fails_once)
 	support_start(ZONE);
 	/* Its slab is there: that would be another request. */
 	ck_assert_ptr_nonnull(ask(NULL));
-	set("slab:ignore-gfp-wait=N;page:ignore-gfp-wait=N");
+	support_inject("slab:ignore-gfp-wait=N;page:ignore-gfp-wait=N");
 	ck_assert_int_eq(bh_fault_nth(3), 0);
 	ck_assert_ptr_nonnull(ask(NULL));
 	/* Not eligible: by default single pages are not. */
@@ -334,7 +308,7 @@ START_TEST(a_sweep_ends_with_a_run_that_met_no_failure)
 	unsigned nth = 1;
 
 	support_start(ZONE);
-	set("slab:ignore-gfp-wait=N");
+	support_inject("slab:ignore-gfp-wait=N");
 	for (;; nth++) {
 		void *p[4];
 		unsigned nr = 0;
@@ -369,17 +343,17 @@ static BHI_NOINLINE void *ask_by_name(void)
 START_TEST(the_stack_filter_knows_functions_and_modules)
 {
 	support_start(ZONE);
-	set(EVERY_SLAB ",require=ask_by_name");
-	check_failed(ask_by_name());
+	support_inject(EVERY_SLAB ",require=ask_by_name");
+	support_check_failed(ask_by_name());
 	ck_assert_ptr_nonnull(ask(NULL));
-	set("slab:reject=function:ask_by_name");
+	support_inject("slab:reject=function:ask_by_name");
 	check_served(ask_by_name());
-	set("slab:off;" EVERY_SLAB ",reject=ask_by_name");
+	support_inject("slab:off;" EVERY_SLAB ",reject=ask_by_name");
 	check_served(ask_by_name());
 	ck_assert_ptr_null(ask(NULL));
-	set("slab:off;" EVERY_SLAB ",require=module:libc");
+	support_inject("slab:off;" EVERY_SLAB ",require=module:libc");
 	ck_assert_ptr_null(ask(NULL));
-	set("off");
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -389,24 +363,24 @@ static int use_private(void *arg)
 	char *p, *map;
 
 	(void)arg;
-	set(EVERY_PRIVATE);
-	check_failed(bh_malloc(100));
-	check_failed(bh_malloc(MIB));
+	support_inject(EVERY_PRIVATE);
+	support_check_failed(bh_malloc(100));
+	support_check_failed(bh_malloc(MIB));
 	map = bh_map(MIB, 0);
 	ck_assert_ptr_nonnull(map);
 	ck_assert_int_eq(bh_touch(map, PAGE), -ENOMEM);
 	/* A touch asks until it is let through: three times around it and for the page
 	 * alone, then not. */
-	set("page:times=6");
+	support_inject("page:times=6");
 	map[0] = 'm';
 	ck_assert_int_eq(map[0], 'm');
-	ck_assert_int_eq(stat_of(BH_FAULT_PAGE).times, 0);
-	set("off;" EVERY_PAGE);
+	ck_assert_int_eq(support_injected(BH_FAULT_PAGE).times, 0);
+	support_inject("off;" EVERY_PAGE);
 	/* By default private memory is left alone. */
 	p = bh_malloc(100);
 	ck_assert_ptr_nonnull(p);
 	map[MIB - 1] = 'n';
-	set("off");
+	support_inject("off");
 	return 0;
 }
 
@@ -443,160 +417,19 @@ START_TEST(the_librarys_mmap_fails)
 	unsigned nr = 0;
 
 	support_start(ZONE);
-	set("syscall:probability=100,times=-1,calls=mremap+brk");
+	support_inject("syscall:probability=100,times=-1,calls=mremap+brk");
 	check_served(bh_alloc(NULL, 100, 0));
-	ck_assert_uint_eq(stat_of(BH_FAULT_SYSCALL).nr_calls, 0);
-	set("syscall:calls=mmap");
+	ck_assert_uint_eq(support_injected(BH_FAULT_SYSCALL).nr_calls, 0);
+	support_inject("syscall:calls=mmap");
 	/* Sooner or later metadata needs another mapping. */
 	for (unsigned i = 0; i < 400; i++) {
 		p[i] = bh_group_new(NULL, "group");
 		nr += !p[i];
 	}
-	ck_assert_uint_eq(nr != 0, stat_of(BH_FAULT_SYSCALL).nr_failed != 0);
+	ck_assert_uint_eq(nr != 0, support_injected(BH_FAULT_SYSCALL).nr_failed != 0);
 	for (unsigned i = 0; i < 400; i++)
 		bh_group_put(p[i]);
-	set("off");
-	support_end();
-}
-END_TEST
-
-static void start_with(void *arg)
-{
-	struct bh_config config = {.size = ZONE};
-	int r;
-
-	setenv("BULKHEAD_FAIL", arg, 1);
-	r = bh_init(&config);
-	if (!r)
-		r = bh_alloc(NULL, 100, 0) ? 0 : -errno;
-	_exit(-r);
-}
-
-static const struct {
-	const char *text;
-	int r;
-	const char *err;
-} starts[] = {
-	{"", 0, ""},
-	{EVERY_SLAB, ENOMEM, ""},
-	{EVERY_SLAB ",interval=2", 0, ""},
-	{"slab=1,100,0,-1", 0, ""},
-	{"slab=1,100,0", EINVAL,
-		"bulkhead: BULKHEAD_FAIL, at \"0\" (byte 11): expected "
-		"interval,probability,space,times, all four\n"},
-	{"page:min-order=0;slap:times=1", EINVAL,
-		"bulkhead: BULKHEAD_FAIL, at \"slap:times=1\" (byte 17): expected slab, "
-		"page, syscall or off\n"},
-	{"slab:require=module:nowhere,times=1", EINVAL,
-		"bulkhead: BULKHEAD_FAIL, at \"module:nowhere\" (byte 13): no function "
-		"or module of this name is loaded\n"},
-};
-
-START_TEST(the_variable_is_read_at_the_start)
-{
-	struct support_output output;
-
-	support_capture(start_with, (void *)(uintptr_t)starts[_i].text, &output);
-	ck_assert_int_eq(support_exit_status(&output), starts[_i].r);
-	ck_assert_str_eq(output.err, starts[_i].err);
-	support_output_fini(&output);
-}
-END_TEST
-
-static void set_wrong(void *arg)
-{
-	(void)arg;
-	support_start(ZONE);
-	set("slab:times=7");
-	if (bh_fault_set("slab:times=8;page:times=x") != -EINVAL ||
-		stat_of(BH_FAULT_SLAB).times != 7)
-		_exit(1);
-	_exit(0);
-}
-
-START_TEST(a_wrong_text_sets_nothing)
-{
-	struct support_output output;
-
-	support_capture(set_wrong, NULL, &output);
-	ck_assert_int_eq(support_exit_status(&output), 0);
-	ck_assert_str_eq(output.err,
-		"bulkhead: bh_fault_set, at \"x\" (byte 24): expected a number up to "
-		"2147483647, or -1 for no end\n");
-	support_output_fini(&output);
-}
-END_TEST
-
-static char *read_report(enum bh_format format)
-{
-	static char text[64 * 1024];
-	int fd = memfd_create("report", MFD_CLOEXEC);
-	ssize_t n;
-
-	ck_assert_int_eq(bh_report_write(fd, format), 0);
-	n = pread(fd, text, sizeof(text) - 1, 0);
-	ck_assert_int_gt(n, 0);
-	text[n] = '\0';
-	close(fd);
-	return text;
-}
-
-START_TEST(the_report_says_what_was_injected)
-{
-	struct bhi_injection injection;
-	char *text;
-
-	support_start(ZONE);
-	ck_assert(!support_contains(read_report(BH_TEXT), "Injected failures"));
-	set(EVERY_SLAB);
-	check_failed(ask_by_name());
-	check_failed(bh_alloc(NULL, 200, BH_NOWARN));
-	set("slab:verbose=1");
-	check_failed(bh_alloc(NULL, 300, 0));
-	set("slab:verbose=0");
-	check_failed(bh_alloc(NULL, 400, 0));
-	ck_assert_uint_eq(bhi_injections_count(), 2);
-	ck_assert(bhi_injection_read(0, &injection));
-	ck_assert_uint_eq(injection.size, 320);
-	ck_assert_uint_eq(injection.nr_frames, 0);
-	ck_assert(bhi_injection_read(1, &injection));
-	ck_assert_uint_gt(injection.nr_frames, 2);
-	ck_assert(!bhi_injection_read(2, &injection));
-	text = read_report(BH_TEXT);
-	ck_assert_msg(support_contains(text,
-			      "\nInjected failures\n"
-			      "  slab: 4 of 4 eligible requests made to fail; "
-			      "probability 100 %, interval 1, space 0, times without "
-			      "end\n"),
-		"%s", text);
-	ck_assert(support_contains(text, ": forcing a failure\n"));
-	ck_assert(support_contains(text,
-		"name slab, interval 1, probability 100, space 0, times -1; size 112\n"
-		"        test_inject+0x"));
-	text = read_report(BH_JSON);
-	ck_assert(support_json_valid(text));
-	ck_assert(support_contains(
-		text, "\"injecting\": [\n    {\n      \"kind\": \"slab\",\n"));
-	ck_assert(support_contains(text, "\"stack\": []"));
-	set("off");
-	ck_assert(support_contains(read_report(BH_TEXT), "made to fail; off now\n"));
-	support_end();
-}
-END_TEST
-
-START_TEST(records_are_limited_in_their_rate)
-{
-	support_start(ZONE);
-	set(EVERY_SLAB ",verbose-ratelimit-interval-ms=3600000,"
-		       "verbose-ratelimit-burst=3");
-	for (int i = 0; i < 10; i++)
-		check_failed(bh_alloc(NULL, 100, 0));
-	ck_assert_uint_eq(bhi_injections_count(), 3);
-	set("slab:verbose-ratelimit-interval-ms=0");
-	for (int i = 0; i < 40; i++)
-		check_failed(bh_alloc(NULL, 100, 0));
-	ck_assert_uint_eq(bhi_injections_count(), 43);
-	set("off");
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -618,31 +451,16 @@ START_TEST(times_and_space_are_exact_among_threads)
 	uintptr_t nr = 0;
 
 	support_start(ZONE);
-	set(EVERY_SLAB ",times=1000,space=112001,verbose=0");
+	support_inject(EVERY_SLAB ",times=1000,space=112001,verbose=0");
 	for (int i = 0; i < 4; i++)
 		threads[i] = support_thread(ask_often, NULL);
 	for (int i = 0; i < 4; i++)
 		nr += (uintptr_t)support_join(threads[i]);
 	ck_assert_uint_eq(nr, 1000);
-	ck_assert_int_eq(stat_of(BH_FAULT_SLAB).times, 0);
-	ck_assert_uint_eq(stat_of(BH_FAULT_SLAB).space, 1);
-	ck_assert_uint_eq(stat_of(BH_FAULT_SLAB).nr_calls, 8000);
-	set("off");
-	support_end();
-}
-END_TEST
-
-START_TEST(there_are_three_kinds)
-{
-	struct bh_fault_stat stat;
-
-	support_start(ZONE);
-	ck_assert_int_eq(bh_fault_stat((enum bh_fault_kind)3, &stat), -EINVAL);
-	ck_assert_int_eq(bh_fault_stat(BH_FAULT_PAGE, NULL), -EINVAL);
-	stat = stat_of(BH_FAULT_PAGE);
-	ck_assert_int_eq(stat.times, 1);
-	ck_assert_uint_eq(stat.interval, 1);
-	ck_assert_uint_eq(stat.probability, 0);
+	ck_assert_int_eq(support_injected(BH_FAULT_SLAB).times, 0);
+	ck_assert_uint_eq(support_injected(BH_FAULT_SLAB).space, 1);
+	ck_assert_uint_eq(support_injected(BH_FAULT_SLAB).nr_calls, 8000);
+	support_inject("off");
 	support_end();
 }
 END_TEST
@@ -665,13 +483,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, private_pages_fail_when_it_is_said_with_userfaultfd);
 	tcase_add_test(tcase, private_pages_fail_when_it_is_said_with_mprotect);
 	tcase_add_test(tcase, the_librarys_mmap_fails);
-	tcase_add_loop_test(
-		tcase, the_variable_is_read_at_the_start, 0, (int)bhi_array_size(starts));
-	tcase_add_test(tcase, a_wrong_text_sets_nothing);
-	tcase_add_test(tcase, the_report_says_what_was_injected);
-	tcase_add_test(tcase, records_are_limited_in_their_rate);
 	tcase_add_test(tcase, times_and_space_are_exact_among_threads);
-	tcase_add_test(tcase, there_are_three_kinds);
 }
 
 int main(void)

@@ -191,11 +191,10 @@ static enum bhi_pagefault_end handle(struct touch *touch, const void *addr)
 		if (bhi_region_has(touch->first, touch->page))
 			return BHI_PAGEFAULT_RESTART;
 		switch (try_charge(touch, &over)) {
-		case POPULATED:
-			return BHI_PAGEFAULT_RESTART;
 		case INJECTED:
 			/* Nobody is killed for it, and a touch has nobody to tell: the
 			 * instruction runs again, and asks again. */
+		case POPULATED:
 			return BHI_PAGEFAULT_RESTART;
 		case OVER_LIMIT:
 			again = decide(touch, over);

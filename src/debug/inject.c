@@ -117,10 +117,6 @@ static void fill(struct bhi_injection *injection, const struct bhi_fault_attr *a
 	injection->probability = bhi_load(&attr->probability);
 	injection->space = bhi_load(&attr->space);
 	injection->times = times;
-	injection->nr_frames =
-		bhi_load(&attr->verbose) > 1
-			? bhi_stack_capture(injection->frames, BHI_STACK_DEPTH)
-			: 0;
 }
 
 static void record(const struct bhi_fault_attr *attr, const struct bhi_fault_call *call,
@@ -128,10 +124,15 @@ static void record(const struct bhi_fault_attr *attr, const struct bhi_fault_cal
 {
 	struct kind *kind = bhi_container_of(attr, struct kind, attr);
 	uint64_t now = bhi_sys_now_ns(), number;
+	uintptr_t frames[BHI_STACK_DEPTH];
 	struct slot *slot;
+	unsigned nr = 0;
 
 	if (is_limited(kind, now))
 		return;
+	/* In no slot yet: a stack in private memory that is reaped unwinds from here. */
+	if (bhi_load(&attr->verbose) > 1)
+		nr = bhi_stack_capture(frames, BHI_STACK_DEPTH);
 	number = bhi_add_return(&state.nr_injections, 1);
 	slot = &state.ring[number % BHI_INJECTIONS];
 	if (!slot_try_lock(slot))
@@ -139,6 +140,8 @@ static void record(const struct bhi_fault_attr *attr, const struct bhi_fault_cal
 	slot->injection.number = number;
 	slot->injection.time_ns = now;
 	slot->injection.kind = (enum bh_fault_kind)(kind - state.kinds);
+	slot->injection.nr_frames = nr;
+	memcpy(slot->injection.frames, frames, nr * sizeof(*frames));
 	fill(&slot->injection, attr, call, times);
 	slot_unlock(slot);
 }
