@@ -8,7 +8,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/sys.h"
 #include "charge/failures.h"
 #include "support.h"
 #include "support_fault.h"
@@ -360,6 +363,7 @@ END_TEST
 
 static int use_private(void *arg)
 {
+	struct bhi_injection injection;
 	char *p, *map;
 
 	(void)arg;
@@ -375,6 +379,11 @@ static int use_private(void *arg)
 	map[0] = 'm';
 	ck_assert_int_eq(map[0], 'm');
 	ck_assert_int_eq(support_injected(BH_FAULT_PAGE).times, 0);
+	/* From the handler of a signal as well it is known who asked. */
+	ck_assert(bhi_injection_read(0, &injection));
+	ck_assert_uint_eq(injection.size, 1);
+	ck_assert_str_eq(injection.asker, "task");
+	ck_assert_uint_gt(injection.nr_frames, 5);
 	support_inject("off;" EVERY_PAGE);
 	/* By default private memory is left alone. */
 	p = bh_malloc(100);
@@ -411,26 +420,58 @@ START_TEST(private_pages_fail_when_it_is_said_with_mprotect)
 }
 END_TEST
 
+/* What it takes its own memory with. */
+static bool can_map(size_t size)
+{
+	void *p;
+
+	if (bhi_sys_map(size, &p))
+		return false;
+	bhi_sys_unmap(p, size);
+	return true;
+}
+
 START_TEST(the_librarys_mmap_fails)
 {
-	void *p[400];
-	unsigned nr = 0;
-
 	support_start(ZONE);
 	support_inject("syscall:probability=100,times=-1,calls=mremap+brk");
-	check_served(bh_alloc(NULL, 100, 0));
+	ck_assert(can_map(PAGE));
 	ck_assert_uint_eq(support_injected(BH_FAULT_SYSCALL).nr_calls, 0);
-	support_inject("syscall:calls=mmap");
-	/* Sooner or later metadata needs another mapping. */
-	for (unsigned i = 0; i < 400; i++) {
-		p[i] = bh_group_new(NULL, "group");
-		nr += !p[i];
-	}
-	ck_assert_uint_eq(nr != 0, support_injected(BH_FAULT_SYSCALL).nr_failed != 0);
-	for (unsigned i = 0; i < 400; i++)
-		bh_group_put(p[i]);
+	/* Space counts bytes. */
+	support_inject("syscall:calls=mmap,space=20K");
+	ck_assert(can_map(4 * PAGE));
+	ck_assert(!can_map(PAGE));
+	ck_assert_uint_eq(support_injected(BH_FAULT_SYSCALL).space, PAGE);
+	ck_assert_uint_eq(support_injected(BH_FAULT_SYSCALL).nr_failed, 1);
 	support_inject("off");
+	ck_assert(can_map(PAGE));
 	support_end();
+}
+END_TEST
+
+static void fork_with_nth(void *arg)
+{
+	pid_t pid;
+	int status;
+
+	(void)arg;
+	support_start(ZONE);
+	ck_assert_int_eq(bh_fault_nth(3), 0);
+	pid = fork();
+	if (!pid)
+		_exit((int)bh_fault_left());
+	if (waitpid(pid, &status, 0) != pid)
+		_exit(9);
+	_exit(bh_fault_left() == 3 && WIFEXITED(status) ? WEXITSTATUS(status) : 9);
+}
+
+START_TEST(a_child_has_no_nth)
+{
+	struct support_output output;
+
+	support_capture(fork_with_nth, NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
 }
 END_TEST
 
@@ -483,6 +524,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, private_pages_fail_when_it_is_said_with_userfaultfd);
 	tcase_add_test(tcase, private_pages_fail_when_it_is_said_with_mprotect);
 	tcase_add_test(tcase, the_librarys_mmap_fails);
+	tcase_add_test(tcase, a_child_has_no_nth);
 	tcase_add_test(tcase, times_and_space_are_exact_among_threads);
 }
 
