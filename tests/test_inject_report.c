@@ -46,6 +46,8 @@ static const struct {
 	{"page:min-order=0;slap:times=1", EINVAL,
 		"bulkhead: BULKHEAD_FAIL, at \"slap:times=1\" (byte 17): expected slab, "
 		"page, syscall or off\n"},
+	{"slab:verbose=1\n2", EINVAL,
+		"bulkhead: BULKHEAD_FAIL, at \"1?2\" (byte 13): expected 0, 1 or 2\n"},
 	{"slab:require=module:nowhere,times=1", EINVAL,
 		"bulkhead: BULKHEAD_FAIL, at \"module:nowhere\" (byte 13): no function "
 		"or module of this name is loaded\n"},

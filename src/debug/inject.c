@@ -259,7 +259,9 @@ int bhi_inject_read(const char *name, const char *text, struct bhi_fault_changes
 		return 0;
 	text += ret->where;
 	len = bhi_min(strcspn(text, ",;"), sizeof(quoted) - 1);
-	memcpy(quoted, text, len);
+	/* It stays one line, whatever the text. */
+	for (size_t i = 0; i < len; i++)
+		quoted[i] = (char)(text[i] < ' ' || text[i] > '~' ? '?' : text[i]);
 	quoted[len] = '\0';
 	bhi_errf("bulkhead: %s, at \"%s\" (byte %zu): %s\n", name, quoted, ret->where,
 		ret->what);
