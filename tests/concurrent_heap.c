@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "alloc/heap.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/testpoint.h"
 #include "reclaim/reclaim.h"
 #include "support.h"

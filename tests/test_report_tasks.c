@@ -10,7 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 #include "oom/events.h"
 #include "oom/oom.h"

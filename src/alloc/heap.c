@@ -2,6 +2,7 @@
 /* The owner's side: finding a heap and a slab, allocating and freeing. */
 #include "alloc/heap.h"
 #include "alloc/heap_internal.h"
+#include "base/failpoint.h"
 #include "base/pool.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
@@ -469,7 +470,8 @@ static struct bhi_slab *new_slab(
 		int64_t bytes = (int64_t)(BHI_PAGE_SIZE << order);
 		struct bhi_slab *slab;
 
-		if (bhi_charge(heap->group, bytes, how, false) == 0) {
+		if (!bhi_fault(BH_FAULT_PAGE, order, how) &&
+			bhi_charge(heap->group, bytes, how, false) == 0) {
 			spec->order = (uint8_t)order;
 			slab = bhi_slab_new(spec);
 			if (slab)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc/pagefault.h"
 
+#include "base/failpoint.h"
 #include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
@@ -26,6 +27,7 @@ enum outcome {
 	POPULATED,
 	OVER_LIMIT,
 	NO_MEMORY, /* in the kernel; or the reaper came between */
+	INJECTED,  /* a failure, before anything was asked for */
 };
 
 struct touch {
@@ -91,6 +93,8 @@ static enum outcome try_populate(const struct touch *touch, struct bh_group **re
 	/* Around the page that was touched some may have been had before. */
 	if (!bytes)
 		return POPULATED;
+	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order(touch->nr), BHI_FAULT_PRIVATE))
+		return INJECTED;
 	if (bhi_charge_pagefault(touch->task->group, (int64_t)bytes, ret_over))
 		return OVER_LIMIT;
 	return populate(touch, bytes);
@@ -187,6 +191,9 @@ static enum bhi_pagefault_end handle(struct touch *touch, const void *addr)
 		if (bhi_region_has(touch->first, touch->page))
 			return BHI_PAGEFAULT_RESTART;
 		switch (try_charge(touch, &over)) {
+		case INJECTED:
+			/* Nobody is killed for it, and a touch has nobody to tell: the
+			 * instruction runs again, and asks again. */
 		case POPULATED:
 			return BHI_PAGEFAULT_RESTART;
 		case OVER_LIMIT:

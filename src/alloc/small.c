@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "alloc/small.h"
+#include "base/failpoint.h"
 #include "base/pool.h"
 #include "charge/charge.h"
 #include "reclaim/background.h"
@@ -140,7 +141,8 @@ static bool grow(struct small_pool *pool, unsigned class_id, unsigned flags)
 	int64_t bytes = (int64_t)(BHI_PAGE_SIZE << spec.order);
 	struct bhi_slab *slab;
 
-	if (bhi_charge(bhi_group_root(), bytes, flags, false))
+	if (bhi_fault(BH_FAULT_PAGE, spec.order, flags) ||
+		bhi_charge(bhi_group_root(), bytes, flags, false))
 		return false;
 	slab = bhi_slab_new(&spec);
 	if (!slab) {

@@ -32,6 +32,7 @@ enum bhi_rank {
 	BHI_RANK_COND,   /* task/cond.c: the waiters of some bh_conds */
 	BHI_RANK_OVERDRAFT, /* task/overdraft.c: what tasks have past limits */
 	BHI_RANK_FAILURES,  /* charge/failures.c: records of requests that failed */
+	BHI_RANK_FAULT,     /* debug/inject.c: settings of injected failures */
 	BHI_RANK_NR,
 };
 

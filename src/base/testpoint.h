@@ -35,6 +35,7 @@ enum bhi_testpoint {
 	BHI_TP_UNKILLED,  /* enter.c: no kill was seen at the end, inside is still set */
 	BHI_TP_BACK_OFF,  /* end.c: the reaper met a guard, the region is still taken */
 	BHI_TP_SHORT,     /* oom.c: memory is short, the OOM lock not yet tried */
+	BHI_TP_LOOKED,    /* oom.c: it still is, the tasks are not yet looked at */
 	BHI_TP_LIVE,      /* end.c: the region was seen live, and is not yet taken */
 	BHI_TP_UNMARKED,  /* region.c: pages are gone, and are still marked populated */
 	BHI_TP_ENDING,    /* task.c: no references are left, the task is on the list */

@@ -79,10 +79,11 @@ struct bh_task {
 	/* atomic */
 	uint32_t refs;
 	int32_t adj;
-	uint32_t inside;  /* id of the thread that is, or 0 */
-	uint32_t killed;  /* enum bh_kill_reason; a futex that kills wake */
-	uint32_t skip;    /* nothing more will come back by reaping */
-	uint32_t dumping; /* dumps; a futex that the end of the last wakes */
+	uint32_t inside;       /* id of the thread that is, or 0 */
+	uint32_t killed;       /* enum bh_kill_reason; a futex that kills wake */
+	uint32_t skip;         /* nothing more will come back by reaping */
+	uint32_t dumping;      /* dumps; a futex that the end of the last wakes */
+	uint32_t fault_marked; /* task filters of injected failures let it through */
 	uint64_t nr_enters;
 	/* the thread inside; read by killers and the reaper */
 	struct bhi_region region;
