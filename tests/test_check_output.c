@@ -24,10 +24,15 @@ static void execute(void *arg)
 /* A line of the shell, in the folder of the test. */
 static void run(struct support_output *ret, int status, const char *script)
 {
+	static const char *folder;
+
 	if (SUPPORT_SANITIZED)
 		support_skip("an interposer and a sanitizer both replace malloc");
-	setenv("XDG_STATE_HOME", support_dir(), 1);
-	ck_assert_int_eq(chdir(support_dir()), 0);
+	if (!folder) {
+		folder = support_dir();
+		setenv("XDG_STATE_HOME", folder, 1);
+		ck_assert_int_eq(chdir(folder), 0);
+	}
 	support_capture(execute, (void *)(uintptr_t)script, ret);
 	ck_assert_msg(support_exit_status(ret) == status, "%s: %d\n%s%s", script,
 		support_exit_status(ret), ret->out, ret->err);
