@@ -24,6 +24,8 @@ static void execute(void *arg)
 
 	for (int i = 0; i < 2 && call->env[i]; i++)
 		putenv((char *)(uintptr_t)call->env[i]);
+	if (!command)
+		exit(125);
 	execv(command, (char **)(uintptr_t)call->argv);
 	perror(command);
 	exit(125);
