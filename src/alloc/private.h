@@ -9,7 +9,8 @@
  *
  * Pages of slabs and runs are charged and populated when they are handed out for use,
  * so no pagefault and no EFAULT ever comes from them. Pages that fall out of use stay
- * populated up to a bound, for reuse.
+ * populated up to a bound, for reuse; they are all that others ever take of a heap
+ * (private_areas.c).
  */
 #ifndef BHI_ALLOC_PRIVATE_H
 #define BHI_ALLOC_PRIVATE_H
@@ -48,10 +49,20 @@ struct bhi_private_bin {
 	uint32_t nr_pages;               /* of all slabs of the class */
 };
 
+/* By the length of the longest run of free pages. */
+#define BHI_PRIVATE_FREE_LISTS 9
+
+_Static_assert(
+	1 << (BHI_PRIVATE_FREE_LISTS - 1) == BHI_AREA_PAGES, "an empty area has one");
+
 struct bhi_private_heap {
-	uint32_t nr_idle; /* pages populated and not in use */
-	uint32_t nr_used; /* pages in use in areas of small objects */
-	uint32_t open;    /* area to look for free pages first, or BHI_NO_AREA */
+	/* the thread inside */
+	uint32_t nr_used; /* pages in use in areas that are shared */
+	/* atomic */
+	uint32_t keep; /* idle pages that stay populated, private_areas.c */
+	/* changed in busy sections only, and read by who has claimed the region */
+	uint32_t free[BHI_PRIVATE_FREE_LISTS]; /* first area of each, or BHI_NO_AREA */
+	/* the thread inside */
 	struct bhi_private_bin bins[BHI_PRIVATE_CLASSES];
 };
 

@@ -93,6 +93,7 @@ struct bh_task {
 	/* the thread inside */
 	uint32_t nr_defers;
 	uint32_t nr_leaked;
+	bool keeps;                /* it is on the list of those that keep idle pages */
 	int64_t overdraft;         /* bytes charged past limits, see overdraft.c */
 	int64_t overdraft_private; /* of these: for private memory */
 	struct bh_group *oom_over; /* recorded in a hold section: who is over its limit */
@@ -104,7 +105,8 @@ struct bh_task {
 	/* protected by the list's lock */
 	struct bhi_list node;
 	struct bhi_list deadline_node;
-	uint64_t deadline_at; /* 0: none is running */
+	struct bhi_list keep_node; /* keep.h */
+	uint64_t deadline_at;      /* 0: none is running */
 	/* the killer's, until the victim is handed over; then the reaper's */
 	struct bh_task *next_victim;
 	uint64_t reap_at;
