@@ -468,6 +468,53 @@ START_TEST(a_large_object_is_resized_in_place_and_its_charge_follows)
 }
 END_TEST
 
+/* One of more than a class grows into what is free behind it, and where it has a span of
+ * its own it is moved but once for a doubling. */
+static int grow_by_steps(void *arg)
+{
+	unsigned nr_moves = 0;
+	size_t had = 40 * KIB;
+	char *p = bh_malloc(had), *q;
+
+	memset(p, 'g', had);
+	q = bh_realloc(p, 100 * KIB);
+	ck_assert_ptr_eq(p, q);
+	q = bh_malloc(4 * KIB * 60);
+	for (size_t size = had; size < 40 * MIB; size += size / 16, had = size) {
+		char *moved = bh_realloc(p, size);
+
+		ck_assert_ptr_nonnull(moved);
+		nr_moves += moved != p;
+		p = moved;
+		ck_assert_int_eq(p[0], 'g');
+		ck_assert_int_eq(p[had - 1], 'g');
+		memset(p, 'g', size);
+		ck_assert_uint_eq(support_usage(arg), bytes_here());
+	}
+	ck_assert_uint_le(nr_moves, 12);
+	/* Down again, and what is behind it serves others. */
+	p = bh_realloc(p, 40 * KIB);
+	ck_assert(is_filled(p, 40 * KIB, 'g'));
+	bh_free(p);
+	bh_free(q);
+	ck_assert_uint_le(bytes_here(), MIB);
+	ck_assert_int_eq(bh_audit(), 0);
+	return 0;
+}
+
+START_TEST(an_object_that_grows_is_seldom_moved)
+{
+	struct bh_group *group;
+
+	start_private(_i, ZONE);
+	group = support_group(NULL, "group");
+	in_task(group, grow_by_steps, group);
+	ck_assert_uint_eq(support_usage(group), 0);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
 #define MANY 4000
 
 static const size_t kinds[] = {500, 4096, 30000, 40000};
@@ -773,6 +820,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		a_large_object_is_resized_in_place_and_its_charge_follows, 0,
 		NR_BACKENDS);
+	tcase_add_loop_test(tcase, an_object_that_grows_is_seldom_moved, 0, NR_BACKENDS);
 	tcase_add_loop_test(tcase, pages_of_freed_objects_are_given_back_and_uncharged, 0,
 		NR_BACKENDS);
 	tcase_add_loop_test(tcase, what_is_freed_is_used_again, 0, NR_BACKENDS);

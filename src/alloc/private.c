@@ -14,6 +14,9 @@
  * not filled costs no cache misses. */
 #define EXTEND_BYTES ((uint32_t)4096)
 
+/* What grows gets room to, as long as it is a small part of the address space. */
+#define GROWING_SHARE 1024
+
 #define BIT(n) ((uint64_t)1 << ((n) % 64))
 
 struct bhi_private_page *bhi_private_pages;
@@ -279,21 +282,23 @@ static void *mark_run(uint32_t number, uint32_t nr_pages)
 	return bhi_private_page_address(number);
 }
 
-static void *alloc_span(struct bh_task *task, uint32_t nr_pages)
+/* Address space for @room pages, of which @nr_pages are used now. */
+static void *alloc_span(struct bh_task *task, uint32_t nr_pages, uint32_t room)
 {
-	uint32_t area = bhi_private_take_span(task, BHI_AREA_RUN, nr_pages);
+	uint32_t area = bhi_private_take_span(task, BHI_AREA_RUN, room);
 
 	if (area == BHI_NO_AREA)
 		return NULL;
 	/* The first page of the window stands for none. */
 	if (!area) {
-		uint32_t other = bhi_private_take_span(task, BHI_AREA_RUN, nr_pages);
+		uint32_t other = bhi_private_take_span(task, BHI_AREA_RUN, room);
 
 		bhi_private_drop(task, area, 0);
 		if (other == BHI_NO_AREA)
 			return NULL;
 		area = other;
 	}
+	bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
 	if (bhi_private_populate(task, area, 0, nr_pages)) {
 		bhi_private_drop(task, area, nr_pages);
 		return NULL;
@@ -311,7 +316,7 @@ static void *alloc_run(struct bh_task *task, size_t size, bool *ret_zeroed)
 	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
 	if (nr_pages > BHI_PRIVATE_MAX_RUN) {
 		*ret_zeroed = true;
-		return alloc_span(task, nr_pages);
+		return alloc_span(task, nr_pages, nr_pages);
 	}
 	number = bhi_private_take(task, nr_pages, ret_zeroed);
 	return number ? mark_run(number, nr_pages) : NULL;
@@ -325,6 +330,17 @@ void *bhi_private_alloc(struct bh_task *task, size_t size, bool *ret_zeroed)
 	if (size <= BHI_PRIVATE_MAX_SIZE)
 		return alloc_small(task, bhi_class_of(size));
 	return alloc_run(task, size, ret_zeroed);
+}
+
+void *bhi_private_alloc_growing(struct bh_task *task, size_t size)
+{
+	uint32_t nr_pages;
+
+	if (size <= BHI_PRIVATE_MAX_RUN * BHI_PAGE_SIZE ||
+		size > bhi_private.size / GROWING_SHARE)
+		return NULL;
+	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
+	return alloc_span(task, nr_pages, 2 * nr_pages);
 }
 
 /* The page struct that tells what @ptr is: of a slab or of a run. NULL: nothing of
@@ -386,8 +402,9 @@ static bool is_object(const struct bhi_private_page *slab, const void *ptr)
 	size_t offset = (size_t)((const char *)ptr - slab_base(slab));
 	size_t size = bhi_class_sizes[slab->class_id];
 
-	return offset % size == 0 && offset + size <= BHI_PAGE_SIZE << slab->order &&
-	       slab->used && is_live(ptr);
+	return bhi_class_divides(slab->class_id, offset) &&
+	       offset + size <= BHI_PAGE_SIZE << slab->order && slab->used &&
+	       is_live(ptr);
 }
 
 bool bhi_private_free(struct bh_task *task, void *ptr)
@@ -423,35 +440,57 @@ size_t bhi_private_size(const struct bh_task *task, const void *ptr)
 							 : 0;
 }
 
-/* Only a run with a span of its own has room behind it; a shorter one gives pages back.
- */
+/* A run in a shared area: into free pages behind it, or by giving some back. */
+static bool resize_run(struct bh_task *task, struct bhi_private_page *page, uint32_t nr)
+{
+	uint32_t number = number_of(page), had = page->used;
+
+	if (nr > had) {
+		if (!bhi_private_take_at(task, number + had, nr - had))
+			return false;
+		page->used = nr;
+	} else if (nr < had) {
+		page->used = nr;
+		bhi_private_put(task, number + nr, had - nr);
+	}
+	return true;
+}
+
+/* The reaper goes by the number of pages: it covers what is populated. */
+static bool resize_span(struct bh_task *task, struct bhi_private_page *page, uint32_t nr)
+{
+	uint32_t number = number_of(page) / BHI_AREA_PAGES, had = page->used;
+	struct bhi_area *area = &bhi_private.areas[number];
+
+	if (nr > area->nr_areas * BHI_AREA_PAGES)
+		return false;
+	if (nr > had) {
+		bhi_store(&area->nr_pages, nr);
+		if (bhi_private_populate(task, number, had, nr - had)) {
+			if (!bhi_private_zap(task, number, had, nr - had))
+				bhi_store(&area->nr_pages, had);
+			return false;
+		}
+	} else if (nr < had) {
+		if (bhi_private_zap(task, number, nr, had - nr))
+			return false;
+		bhi_store(&area->nr_pages, nr);
+	}
+	page->used = nr;
+	return true;
+}
+
 bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size)
 {
 	struct bhi_private_page *page = find_head(task, ptr);
-	uint32_t area = bhi_area_number(ptr), nr_pages, had;
+	uint32_t nr_pages;
 
-	if (!page || page->type != BHI_PRIVATE_RUN ||
-		bhi_private.areas[area].kind != BHI_AREA_RUN ||
+	if (!page || page->type != BHI_PRIVATE_RUN || size <= BHI_PRIVATE_MAX_SIZE ||
 		size > bhi_private.size / 2)
 		return false;
 	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
-	had = page->used;
-	if (nr_pages <= BHI_PRIVATE_MAX_RUN ||
-		nr_pages > bhi_private.areas[area].nr_areas * BHI_AREA_PAGES)
-		return false;
-	/* The reaper goes by the number of pages: it covers what is populated. */
-	if (nr_pages > had) {
-		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
-		if (bhi_private_populate(task, area, had, nr_pages - had)) {
-			if (!bhi_private_zap(task, area, had, nr_pages - had))
-				bhi_store(&bhi_private.areas[area].nr_pages, had);
-			return false;
-		}
-	} else if (nr_pages < had) {
-		if (bhi_private_zap(task, area, nr_pages, had - nr_pages))
-			return false;
-		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
-	}
-	page->used = nr_pages;
-	return true;
+	if (bhi_private.areas[bhi_area_number(ptr)].kind == BHI_AREA_HEAP)
+		return nr_pages <= BHI_PRIVATE_MAX_RUN &&
+		       resize_run(task, page, nr_pages);
+	return nr_pages > BHI_PRIVATE_MAX_RUN && resize_span(task, page, nr_pages);
 }

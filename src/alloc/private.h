@@ -157,8 +157,31 @@ static inline bool bhi_private_try_free(struct bh_task *task, void *ptr)
 /* Bytes of the object at @ptr; 0: there is none. Context: owner thread only. */
 size_t bhi_private_size(const struct bh_task *task, const void *ptr);
 
-/* Change the size in place. Context: owner thread only. */
+/* The usual case: of an object of a slab, on the same trust as try_free. 0: something
+ * else. Context: owner thread only. */
+static inline size_t bhi_private_try_size(const struct bh_task *task, const void *ptr)
+{
+	size_t number = ((uintptr_t)ptr - (uintptr_t)bhi_private.base) >> BHI_PAGE_SHIFT;
+	const struct bhi_private_page *page = &bhi_private_pages[number];
+
+	if (bhi_unlikely(
+		    bhi_load(&bhi_private.areas[number / BHI_AREA_PAGES].task) != task))
+		return 0;
+	if (page->type == BHI_PRIVATE_TAIL)
+		page = &bhi_private_pages[page->head];
+	return bhi_likely(page->type == BHI_PRIVATE_SLAB)
+		       ? bhi_class_sizes[page->class_id]
+		       : 0;
+}
+
+/* Change the size in place: of objects above BHI_PRIVATE_MAX_SIZE that stay so. May
+ * unwind. Context: owner thread only, may wait. */
 bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size);
+
+/* A large object that has grown and may do so again: in place, to twice the size. NULL:
+ * it is not one, or there is no memory; bhi_private_alloc() may do it. Context: owner
+ * thread only, may wait. */
+void *bhi_private_alloc_growing(struct bh_task *task, size_t size);
 
 /* Charge, then populate, in steps, what is missing of @nr pages of a span of @task, the
  * current one. 0 or -ENOMEM: some may be populated. May unwind. Context: owner thread

@@ -339,6 +339,35 @@ uint32_t bhi_private_take(struct bh_task *task, uint32_t nr, bool *ret_zeroed)
 	return number;
 }
 
+/* Used from now on, though not all populated perhaps. */
+static bool try_use(struct bh_task *task, uint32_t number, uint32_t nr)
+{
+	uint32_t page = number % BHI_AREA_PAGES;
+	bool free = false;
+
+	/* Not into the next area. */
+	if (!page || page + nr > BHI_AREA_PAGES)
+		return false;
+	enter(task);
+	if (next_bit(area_of(number)->used, page, 0) >= page + nr) {
+		(void)mark_used(task, number, nr);
+		free = true;
+	}
+	bhi_region_leave(&task->region);
+	return free;
+}
+
+bool bhi_private_take_at(struct bh_task *task, uint32_t number, uint32_t nr)
+{
+	if (!try_use(task, number, nr))
+		return false;
+	if (!bhi_private_populate(
+		    task, number / BHI_AREA_PAGES, number % BHI_AREA_PAGES, nr))
+		return true;
+	bhi_private_put(task, number, nr);
+	return false;
+}
+
 /* Between enter and leave, or claimed; bytes to uncharge, and to take off nr_idle. */
 static uint64_t zap_idle(struct bh_task *task, uint32_t number)
 {

@@ -38,6 +38,10 @@ void bhi_private_areas_start(void);
  */
 uint32_t bhi_private_take(struct bh_task *task, uint32_t nr, bool *ret_zeroed);
 
+/* The same of @nr pages from @number on, which follow pages in use. False: they are not
+ * free, or there is no memory. May unwind. Context: owner thread only, may wait. */
+bool bhi_private_take_at(struct bh_task *task, uint32_t number, uint32_t nr);
+
 /* They are no longer in use. They stay populated unless too many are. May unwind.
  * Context: owner thread only, may wait. */
 void bhi_private_put(struct bh_task *task, uint32_t number, uint32_t nr);
