@@ -480,7 +480,7 @@ static int grow_by_steps(void *arg)
 	q = bh_realloc(p, 100 * KIB);
 	ck_assert_ptr_eq(p, q);
 	q = bh_malloc(4 * KIB * 60);
-	for (size_t size = had; size < 40 * MIB; size += size / 16, had = size) {
+	for (size_t size = had; size < 40 * MIB; size += size / 16) {
 		char *moved = bh_realloc(p, size);
 
 		ck_assert_ptr_nonnull(moved);
@@ -489,6 +489,7 @@ static int grow_by_steps(void *arg)
 		ck_assert_int_eq(p[0], 'g');
 		ck_assert_int_eq(p[had - 1], 'g');
 		memset(p, 'g', size);
+		had = size;
 		ck_assert_uint_eq(support_usage(arg), bytes_here());
 	}
 	ck_assert_uint_le(nr_moves, 12);
