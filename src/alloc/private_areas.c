@@ -36,6 +36,10 @@
  * thousands of areas would be a long way. */
 #define MAX_LOOKS 8
 
+/* Runs that small tasks have: of an even area they are taken from the end, which shares a
+ * page of the table of pages with the front of the next one. */
+#define SMALL_RUN 4
+
 #define NR_WORDS (BHI_AREA_PAGES / 64)
 
 static struct bhi_area *area_of(uint32_t number)
@@ -89,9 +93,19 @@ static uint32_t clear_before(const uint64_t *words, uint32_t page)
 	return page;
 }
 
-/* The first of @nr adjacent bits that are set, or BHI_AREA_PAGES. Shortens all runs of
- * them by the same, twice as much each time, until one of @nr is a single bit. */
-static uint32_t first_fit(const uint64_t *words, uint32_t nr)
+static uint32_t last_bit(const uint64_t *words)
+{
+	for (unsigned w = NR_WORDS; w-- > 0;) {
+		if (words[w])
+			return w * 64 + 63 - (uint32_t)__builtin_clzll(words[w]);
+	}
+	return BHI_AREA_PAGES;
+}
+
+/* The first, or the last, of @nr adjacent bits that are set, or BHI_AREA_PAGES. Shortens
+ * all runs of them by the same, twice as much each time, until one of @nr is a single
+ * bit. */
+static uint32_t find_fit(const uint64_t *words, uint32_t nr, bool last)
 {
 	uint64_t fit[NR_WORDS] = {words[0], words[1], words[2], words[3]};
 
@@ -102,16 +116,17 @@ static uint32_t first_fit(const uint64_t *words, uint32_t nr)
 		fit[2] &= fit[2] >> step | fit[3] << (64 - step);
 		fit[3] &= fit[3] >> step;
 	}
-	return next_bit(fit, 0, 0);
+	return last ? last_bit(fit) : next_bit(fit, 0, 0);
 }
 
 _Static_assert(BHI_PRIVATE_MAX_RUN <= 64, "a step is less than a word");
-_Static_assert(NR_WORDS == 4, "first_fit() has each by name");
+_Static_assert(NR_WORDS == 4, "find_fit() has each by name");
 
 /* What is populated costs nothing; else what is at the front, so that what is in use
- * gathers there. */
+ * gathers there; of every other area at the end, if it is small. */
 static uint32_t find_run(const struct bhi_area *area, uint32_t nr)
 {
+	bool last = nr <= SMALL_RUN && (area - bhi_private.areas) % 2 == 0;
 	uint64_t free[NR_WORDS], idle[NR_WORDS], differs = 0;
 	uint32_t page;
 
@@ -120,8 +135,8 @@ static uint32_t find_run(const struct bhi_area *area, uint32_t nr)
 		idle[w] = free[w] & bhi_load(&area->populated[w]);
 		differs |= free[w] ^ idle[w];
 	}
-	page = first_fit(idle, nr);
-	return page < BHI_AREA_PAGES || !differs ? page : first_fit(free, nr);
+	page = find_fit(idle, nr, last);
+	return page < BHI_AREA_PAGES || !differs ? page : find_fit(free, nr, last);
 }
 
 static unsigned log2_of(uint32_t n)
