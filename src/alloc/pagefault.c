@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc/pagefault.h"
 
+#include "account/stock.h"
 #include "base/failpoint.h"
 #include "base/policy.h"
 #include "base/sys.h"
@@ -8,6 +9,7 @@
 #include "charge/charge.h"
 #include "oom/killer.h"
 #include "task/end.h"
+#include "task/keep.h"
 #include "task/overdraft.h"
 #include "task/section.h"
 
@@ -161,6 +163,8 @@ static bool wait_for_kernel(struct touch *touch, int tries)
 {
 	struct bh_task *task = touch->task;
 
+	/* It may have more when others keep less. */
+	(void)bhi_keep_trim(bhi_group_root(), (uint64_t)BHI_STOCK_BATCH);
 	bhi_task_sleep(TICK_NS);
 	if (tries < TRIES)
 		return true;

@@ -315,8 +315,15 @@ BHI_API size_t bh_usable_size(const void *ptr)
 {
 	struct bhi_slab *slab;
 
-	if (bhi_private_contains(ptr))
-		return bhi_task_current ? bhi_private_size(bhi_task_current, ptr) : 0;
+	if (bhi_private_contains(ptr)) {
+		const struct bh_task *task = bhi_task_current;
+		size_t size;
+
+		if (!task)
+			return 0;
+		size = BH_DEBUG ? 0 : bhi_private_try_size(task, ptr);
+		return bhi_likely(size) ? size : bhi_private_size(task, ptr);
+	}
 	if (!ptr || !find_object(ptr, &slab))
 		return 0;
 	if (!slab)

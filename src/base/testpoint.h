@@ -46,6 +46,8 @@ enum bhi_testpoint {
 	BHI_TP_STEP,         /* private_pages.c: a step is about to begin */
 	BHI_TP_BUSY,         /* private_pages.c: in a step, which is done */
 	BHI_TP_ACCESS,       /* access.c: in the region, access not yet given */
+	BHI_TP_TRIM,         /* end.c: trimming is said, the guard not yet looked at */
+	BHI_TP_QUIET,        /* end.c: nobody else changes pages, none is taken yet */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

@@ -8,8 +8,9 @@
  *     (reserve_of); the level that refuses is the one that is over its limit;
  *     requests that may not wait end here;
  *  4. all stocks of that level drained, once for each level that refuses;
- *  5. rounds of reclaim in the group that is over: one for costly and BH_NORETRY
- *     requests, else while they help, and 16 more that do not;
+ *  5. rounds of reclaim in the group that is over, first of pages that tasks keep and do
+ *     not use: one for costly and BH_NORETRY requests, else while they help, and 16 more
+ *     that do not;
  *  6. shrinkers of last resort;
  *  7. the policy of the group that is over: fail, or the OOM killer, then from 5;
  *  8. BH_NOFAIL only: past the limits of groups, into half of the reserve, and after a
@@ -45,6 +46,7 @@
 #include "oom/oom.h"
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
+#include "task/keep.h"
 #include "task/kill.h"
 #include "task/overdraft.h"
 
@@ -535,6 +537,8 @@ bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size, bool ends_sel
 	bhi_pressure_enter(over);
 	bhi_group_event(over, BHI_EVENT_MAX);
 	bhi_stock_drain(over);
+	if (!has_room(over, size))
+		(void)bhi_keep_trim(over, (uint64_t)size);
 	if (!has_room(over, size))
 		await_background(over, size);
 	/* A victim that may not end here needs what others have. */

@@ -3,6 +3,7 @@
 #include "base/bug.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/shrinker.h"
+#include "task/keep.h"
 #include "task/section.h"
 
 struct bhi_reclaim_hooks bhi_reclaim_hooks;
@@ -166,6 +167,16 @@ static void scan_end(void)
 	bhi_thread_current->nesting--;
 }
 
+/* Pages that nobody uses come first, protected or not: with them nothing is lost. True:
+ * they are enough. */
+static bool trim_tasks(struct scan *scan)
+{
+	uint64_t bytes = bhi_keep_trim(scan->target, scan->want);
+
+	bhi_reclaim_note(scan->target, (int64_t)bytes);
+	return bytes >= scan->want;
+}
+
 struct bhi_reclaim_result bhi_reclaim(
 	struct bh_group *target, uint64_t want, unsigned flags)
 {
@@ -175,7 +186,8 @@ struct bhi_reclaim_result bhi_reclaim(
 	if (!may_reclaim())
 		return result;
 	scan = scan_begin(target, bhi_max(want, BHI_RECLAIM_LEAST), flags);
-	scan_priorities(&scan);
+	if (!trim_tasks(&scan))
+		scan_priorities(&scan);
 	if (!reclaimed(&scan) && scan.skipped_low) {
 		scan.low_too = true;
 		scan_priorities(&scan);
