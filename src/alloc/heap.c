@@ -369,19 +369,32 @@ bool bhi_heap_trim(struct bhi_heap *heap, struct bhi_list *doomed)
 	return !bytes;
 }
 
+/* The group stays until its bytes are uncharged. */
+static void release_some(struct bhi_list *doomed)
+{
+	struct bhi_slab *first = bhi_list_first(doomed, struct bhi_slab, node);
+	struct bh_group *group = first->group;
+	size_t bytes = bhi_slab_bytes(first);
+
+	if (doomed->next == doomed->prev) {
+		/* What frees one slab often wants the next soon, from the page cache. */
+		bhi_list_unlink(&first->node);
+		bhi_slab_free(first);
+	} else {
+		bytes = bhi_slabs_free(doomed);
+	}
+	bhi_uncharge(group, (int64_t)bytes, false);
+}
+
 /* Empty slabs leave the section on a list of their own and are freed outside. */
 void bhi_slabs_release(struct bhi_list *doomed)
 {
-	bhi_list_for_each_safe (node, doomed) {
-		struct bhi_slab *slab = bhi_list_entry(node, struct bhi_slab, node);
-		struct bh_group *group = slab->group;
-		int64_t bytes = (int64_t)bhi_slab_bytes(slab);
-
-		bhi_testpoint(BHI_TP_SLAB_RELEASE);
-		bhi_slab_free(slab);
-		bhi_uncharge(group, bytes, false);
-		bhi_background_decay();
-	}
+	if (bhi_likely(bhi_list_empty(doomed)))
+		return;
+	bhi_testpoint(BHI_TP_SLAB_RELEASE);
+	while (!bhi_list_empty(doomed))
+		release_some(doomed);
+	bhi_background_decay();
 }
 
 static void make_active(struct bhi_heap *heap, struct bhi_slab *slab)

@@ -3,6 +3,7 @@
 
 #include "alloc/buddy.h"
 #include "alloc/freed.h"
+#include "alloc/page_batch.h"
 #include "alloc/slab.h"
 #include "base/pool.h"
 #include "task/section.h"
@@ -83,11 +84,12 @@ static struct bhi_slab *descriptor_new(void)
 	return slab;
 }
 
-static void descriptor_free(struct bhi_slab *slab)
+/* Free the descriptors of a chain, linked as free ones are. */
+static void descriptors_free(struct bhi_slab *first, struct bhi_slab *last)
 {
 	bhi_lock_acquire(&state.lock);
-	slab->returned_next = state.free;
-	state.free = slab;
+	last->returned_next = state.free;
+	state.free = first;
 	bhi_lock_release(&state.lock);
 }
 
@@ -303,8 +305,15 @@ err_pages:
 	bhi_pages_free(base, spec->order);
 err_descriptor:
 	bhi_store(&slab->cache, NULL);
-	descriptor_free(slab);
+	descriptors_free(slab, slab);
 	return NULL;
+}
+
+/* The descriptor of a slab without pages is nobody's. */
+static void undescribe(struct bhi_slab *slab)
+{
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_UNUSED);
+	bhi_store(&slab->cache, NULL);
 }
 
 void bhi_slab_free(struct bhi_slab *slab)
@@ -313,9 +322,33 @@ void bhi_slab_free(struct bhi_slab *slab)
 	debug_fini(slab);
 	owners_fini(slab);
 	bhi_pages_free(slab->base, slab->order);
-	bhi_store(&slab->state, (uint8_t)BHI_SLAB_UNUSED);
-	bhi_store(&slab->cache, NULL);
-	descriptor_free(slab);
+	undescribe(slab);
+	descriptors_free(slab, slab);
+}
+
+size_t bhi_slabs_free(struct bhi_list *slabs)
+{
+	struct bhi_slab *slab = bhi_list_first(slabs, struct bhi_slab, node);
+	struct bhi_slab *last = slab, *chain = NULL;
+	struct bh_group *group = slab->group;
+	struct bhi_page_batch batch;
+	size_t bytes = 0;
+
+	bhi_page_batch_init(&batch);
+	do {
+		bhi_list_unlink(&slab->node);
+		bytes += bhi_slab_bytes(slab);
+		bhi_page_batch_add(&batch, slab->base, slab->order);
+		debug_fini(slab);
+		owners_fini(slab);
+		undescribe(slab);
+		slab->returned_next = chain;
+		chain = slab;
+		slab = bhi_list_first(slabs, struct bhi_slab, node);
+	} while (slab && slab->group == group);
+	bhi_page_batch_fini(&batch);
+	descriptors_free(chain, last);
+	return bytes;
 }
 
 bool bhi_slab_extend(struct bhi_slab *slab)

@@ -95,6 +95,13 @@ struct bhi_slab *bhi_slab_new(const struct bhi_slab_spec *spec);
  * section. */
 void bhi_slab_free(struct bhi_slab *slab);
 
+/*
+ * The same for many, past the thread's cache: the slabs at the head of a list that is not
+ * empty, up to the first of another group. They leave the list. Returns their bytes.
+ * Context: any; in no section.
+ */
+size_t bhi_slabs_free(struct bhi_list *slabs);
+
 /* Make some fresh objects free; false: there are none. Context: owner thread only. */
 bool bhi_slab_extend(struct bhi_slab *slab);
 
