@@ -219,6 +219,7 @@ static struct bhi_pool *owners_pool(const struct bhi_slab *slab)
 static bool owners_init(struct bhi_slab *slab, bool shared)
 {
 	slab->owners = NULL;
+	slab->sharers = 0;
 	if (!shared)
 		return true;
 	slab->owners = bhi_pool_alloc(owners_pool(slab));

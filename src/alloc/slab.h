@@ -56,6 +56,9 @@ struct bhi_slab {
 	/* immutable while the slab lives */
 	struct bh_cache *cache; /* NULL: an ordinary slab */
 	uint32_t *owners; /* shared: group id of each object, BHI_NO_OWNER if free */
+	/* protected by the pool's lock: shared: which groups may have objects here;
+	 * small.c */
+	uint32_t sharers;
 	struct bhi_slab_debug *debug;
 	/* protected by the section of .thread, the owned lock, or the pool's lock */
 	struct bhi_list node;
