@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking slabs from other threads' heaps, with all sections claimed. */
+/* Taking slabs from other threads' heaps, with all sections claimed; and dropping all of
+ * a group or a cache. */
 #include "alloc/heap_internal.h"
 
 struct claim {
@@ -149,6 +150,8 @@ static void drop_heap(struct bhi_heap *heap, struct claim *claim)
 {
 	bhi_assert_held(&heap->group->owned_lock);
 	for (uint32_t i = 0; i < heap->nr_bins; i++) {
+		if (!heap->bins[i].bytes)
+			continue;
 		doom_list(heap, &heap->bins[i].partial, &claim->doomed);
 		doom_list(heap, &heap->bins[i].empty, &claim->doomed);
 		if (heap->active[i] != &bhi_heap_no_slab)
@@ -182,23 +185,45 @@ static void drop_orphans(struct claim *claim)
 	bhi_lock_release(&group->owned_lock);
 }
 
-static bool has_heaps(struct bh_group *group)
+/* Whether the group has heaps, and *@ret_others whether other threads have some. */
+static bool has_heaps(struct bh_group *group, bool *ret_others)
 {
-	bool has;
+	bool has, others = false;
 
 	bhi_lock_acquire(&group->owned_lock);
 	has = !bhi_list_empty(&group->heaps);
+	bhi_list_for_each (node, &group->heaps)
+		others |= bhi_list_entry(node, struct bhi_heap, of_group)->thread !=
+			  bhi_thread_current;
 	bhi_lock_release(&group->owned_lock);
+	*ret_others = others;
 	return has;
+}
+
+/* Since nobody else uses the group, this thread's section is enough for its own heaps,
+ * and other threads come by none meanwhile. */
+static void drop_own(struct claim *claim)
+{
+	struct bhi_thread *self = bhi_thread_current;
+
+	if (!bhi_thread_enter(self))
+		return;
+	drop_thread(self, claim);
+	bhi_thread_leave(self);
 }
 
 void bhi_heaps_drop(struct bh_group *group)
 {
 	struct claim claim = {.group = group};
+	bool others;
 
 	claim_init(&claim);
-	if (has_heaps(group))
-		bhi_threads_claim(drop_thread, &claim);
+	if (has_heaps(group, &others)) {
+		if (others)
+			bhi_threads_claim(drop_thread, &claim);
+		else
+			drop_own(&claim);
+	}
 	drop_orphans(&claim);
 	bhi_slabs_release(&claim.doomed);
 	bhi_heaps_release(&claim.dead);
