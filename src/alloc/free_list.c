@@ -147,10 +147,9 @@ static bool is_mergeable(uint32_t number, unsigned order)
 	return bhi_load(&page->type) == BHI_PAGE_FREE && page->order == order;
 }
 
-static void add_block(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.lock)
+static void add_block(uint32_t number, unsigned order, uint32_t nr_dirty)
+	BH_REQUIRES(bhi_buddy.lock)
 {
-	uint32_t nr_dirty = (uint32_t)bhi_dirty_count(number, (size_t)1 << order);
-
 	bhi_assert_held(&bhi_buddy.lock);
 	for (; order < BHI_BLOCK_ORDER; order++) {
 		uint32_t other = number ^ (1u << order);
@@ -164,18 +163,25 @@ static void add_block(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.loc
 	insert(number, order, nr_dirty);
 }
 
+/* The order of the first block that a run is made of. */
+static unsigned first_order(uint32_t number, size_t nr_pages)
+{
+	unsigned order = 63u - (unsigned)__builtin_clzll(nr_pages);
+
+	/* The bit bounds it, also for page 0. */
+	return bhi_min(order, (unsigned)__builtin_ctz(number | BHI_BLOCK_PAGES));
+}
+
 void bhi_free_add(uint32_t number, size_t nr_pages)
 {
 	bhi_assert_held(&bhi_buddy.lock);
 	while (nr_pages) {
-		unsigned order = bhi_min(
-			BHI_BLOCK_ORDER, 63u - (unsigned)__builtin_clzll(nr_pages));
+		unsigned order = first_order(number, nr_pages);
+		size_t nr = (size_t)1 << order;
 
-		if (number)
-			order = bhi_min(order, (unsigned)__builtin_ctz(number));
-		add_block(number, order);
-		number += 1u << order;
-		nr_pages -= (size_t)1 << order;
+		add_block(number, order, (uint32_t)bhi_dirty_count(number, nr));
+		number += (uint32_t)nr;
+		nr_pages -= nr;
 	}
 }
 
@@ -200,5 +206,12 @@ void bhi_taken_to_free(uint32_t number, size_t nr_pages, bool dirty)
 		bhi_buddy.nr_dirty += nr_pages;
 	}
 	bhi_buddy.nr_taken -= nr_pages;
-	bhi_free_add(number, nr_pages);
+	while (nr_pages) {
+		unsigned order = first_order(number, nr_pages);
+		uint32_t nr = 1u << order;
+
+		add_block(number, order, dirty ? nr : 0);
+		number += nr;
+		nr_pages -= nr;
+	}
 }

@@ -318,6 +318,12 @@ void bhi_heap_unkeep(struct bhi_heap *heap, struct bhi_slab *slab)
 		set_kept(heap, slab, false);
 }
 
+void bhi_heap_add_bytes(struct bhi_heap *heap, unsigned bin, size_t bytes)
+{
+	heap->used[bin / 64] |= 1ULL << bin % 64;
+	bhi_store(&heap->bins[bin].bytes, heap->bins[bin].bytes + bytes);
+}
+
 void bhi_heap_doom(struct bhi_heap *heap, struct bhi_slab *slab, struct bhi_list *doomed)
 {
 	struct bhi_bin *bin = &heap->bins[slab->class_id];
@@ -508,8 +514,7 @@ static void *install(struct bhi_heap *heap, unsigned bin, struct bhi_slab *slab)
 		retire_active(heap, bin, &doomed);
 		bhi_store(&slab->heap, heap);
 		bhi_store(&slab->thread, self);
-		bhi_store(&heap->bins[bin].bytes,
-			heap->bins[bin].bytes + bhi_slab_bytes(slab));
+		bhi_heap_add_bytes(heap, bin, bhi_slab_bytes(slab));
 		make_active(heap, slab);
 		if (slab->free || bhi_slab_extend(slab))
 			object = take_object(slab);

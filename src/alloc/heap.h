@@ -64,6 +64,7 @@ struct bhi_heap {
 	/* atomic, see above */
 	struct bhi_slab *returned;
 	/* protected by the section of .thread */
+	uint64_t used[(BHI_NR_CLASSES + 63) / 64]; /* bins that have had a slab */
 	struct bhi_list full;
 	struct bhi_list of_thread;
 	/* protected by the group's owned lock */

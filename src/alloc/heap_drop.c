@@ -146,18 +146,46 @@ bool bhi_heaps_collect_left(struct bh_group *group)
 	return claim.left;
 }
 
+/*
+ * What is left of bhi_heap_doom() when the heap goes as well: nobody frees into the slabs
+ * or asks the heap what it has. Their page structs are wanted soon.
+ */
+static void drop_slab(struct bhi_slab *slab)
+{
+	__builtin_prefetch(bhi_page_of(slab->base), 1);
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_DOOMED);
+	bhi_store(&slab->heap, NULL);
+}
+
+static void drop_list(struct bhi_list *slabs, struct bhi_list *doomed)
+{
+	bhi_list_for_each (node, slabs)
+		drop_slab(bhi_list_entry(node, struct bhi_slab, node));
+	bhi_list_splice(doomed, slabs);
+}
+
+static void drop_bin(struct bhi_heap *heap, unsigned i, struct bhi_list *doomed)
+{
+	struct bhi_bin *bin = &heap->bins[i];
+
+	if (heap->active[i] != &bhi_heap_no_slab) {
+		drop_slab(heap->active[i]);
+		bhi_list_append(doomed, &heap->active[i]->node);
+	}
+	drop_list(&bin->partial, doomed);
+	/* These are counted. */
+	doom_list(heap, &bin->empty, doomed);
+}
+
 static void drop_heap(struct bhi_heap *heap, struct claim *claim)
 {
 	bhi_assert_held(&heap->group->owned_lock);
-	for (uint32_t i = 0; i < heap->nr_bins; i++) {
-		if (!heap->bins[i].bytes)
-			continue;
-		doom_list(heap, &heap->bins[i].partial, &claim->doomed);
-		doom_list(heap, &heap->bins[i].empty, &claim->doomed);
-		if (heap->active[i] != &bhi_heap_no_slab)
-			bhi_heap_doom(heap, heap->active[i], &claim->doomed);
+	for (unsigned i = 0; i < bhi_array_size(heap->used); i++) {
+		for (uint64_t left = heap->used[i]; left; left &= left - 1)
+			drop_bin(heap, 64 * i + (unsigned)__builtin_ctzll(left),
+				&claim->doomed);
 	}
-	doom_list(heap, &heap->full, &claim->doomed);
+	drop_list(&heap->full, &claim->doomed);
 	bhi_heap_unlink(heap, &claim->dead);
 }
 

@@ -329,15 +329,17 @@ void bhi_slab_free(struct bhi_slab *slab)
 
 size_t bhi_slabs_free(struct bhi_list *slabs)
 {
-	struct bhi_slab *slab = bhi_list_first(slabs, struct bhi_slab, node);
-	struct bhi_slab *last = slab, *chain = NULL;
-	struct bh_group *group = slab->group;
+	struct bhi_slab *first = bhi_list_first(slabs, struct bhi_slab, node);
+	struct bhi_slab *chain = NULL, *slab;
+	struct bhi_list *node = slabs->next;
 	struct bhi_page_batch batch;
 	size_t bytes = 0;
 
 	bhi_page_batch_init(&batch);
-	do {
-		bhi_list_unlink(&slab->node);
+	for (; node != slabs; node = slab->node.next) {
+		slab = bhi_list_entry(node, struct bhi_slab, node);
+		if (slab->group != first->group)
+			break;
 		bytes += bhi_slab_bytes(slab);
 		bhi_page_batch_add(&batch, slab->base, slab->order);
 		debug_fini(slab);
@@ -345,10 +347,10 @@ size_t bhi_slabs_free(struct bhi_list *slabs)
 		undescribe(slab);
 		slab->returned_next = chain;
 		chain = slab;
-		slab = bhi_list_first(slabs, struct bhi_slab, node);
-	} while (slab && slab->group == group);
+	}
+	bhi_list_cut(slabs, node);
 	bhi_page_batch_fini(&batch);
-	descriptors_free(chain, last);
+	descriptors_free(chain, first);
 	return bytes;
 }
 
