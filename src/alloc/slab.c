@@ -22,7 +22,7 @@ static struct {
 	uint32_t most;
 	/* protected by .lock */
 	struct bhi_lock lock;
-	struct bhi_slab *free; /* linked by .returned_next */
+	struct bhi_slab *free; /* linked by .node.next */
 	size_t committed;      /* bytes */
 } state = {.lock = BHI_LOCK_INIT(BHI_RANK_POOL)};
 
@@ -70,6 +70,17 @@ static struct bhi_slab *next_descriptor(void) BH_REQUIRES(state.lock)
 	return slab;
 }
 
+static struct bhi_slab *next_free(const struct bhi_slab *slab)
+{
+	return (void *)slab->node.next;
+}
+
+/* Descriptors in a chain are on no list. */
+static void set_next_free(struct bhi_slab *slab, struct bhi_slab *next)
+{
+	slab->node.next = (void *)next;
+}
+
 static struct bhi_slab *descriptor_new(void)
 {
 	struct bhi_slab *slab;
@@ -77,7 +88,7 @@ static struct bhi_slab *descriptor_new(void)
 	bhi_lock_acquire(&state.lock);
 	slab = state.free;
 	if (slab)
-		state.free = slab->returned_next;
+		state.free = next_free(slab);
 	else if (commit_more())
 		slab = next_descriptor();
 	bhi_lock_release(&state.lock);
@@ -88,7 +99,7 @@ static struct bhi_slab *descriptor_new(void)
 static void descriptors_free(struct bhi_slab *first, struct bhi_slab *last)
 {
 	bhi_lock_acquire(&state.lock);
-	last->returned_next = state.free;
+	set_next_free(last, state.free);
 	state.free = first;
 	bhi_lock_release(&state.lock);
 }
@@ -336,16 +347,17 @@ size_t bhi_slabs_free(struct bhi_list *slabs)
 	size_t bytes = 0;
 
 	bhi_page_batch_init(&batch);
-	for (; node != slabs; node = slab->node.next) {
+	while (node != slabs) {
 		slab = bhi_list_entry(node, struct bhi_slab, node);
 		if (slab->group != first->group)
 			break;
+		node = node->next;
 		bytes += bhi_slab_bytes(slab);
 		bhi_page_batch_add(&batch, slab->base, slab->order);
 		debug_fini(slab);
 		owners_fini(slab);
 		undescribe(slab);
-		slab->returned_next = chain;
+		set_next_free(slab, chain);
 		chain = slab;
 	}
 	bhi_list_cut(slabs, node);
