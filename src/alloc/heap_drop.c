@@ -157,10 +157,20 @@ static void drop_slab(struct bhi_slab *slab)
 	bhi_store(&slab->heap, NULL);
 }
 
+/* From both ends at once: the slabs were not used for a while, and where the next one is
+ * stands in each. */
 static void drop_list(struct bhi_list *slabs, struct bhi_list *doomed)
 {
-	bhi_list_for_each (node, slabs)
-		drop_slab(bhi_list_entry(node, struct bhi_slab, node));
+	struct bhi_list *head = slabs->next, *tail = slabs->prev;
+
+	while (head != slabs) {
+		drop_slab(bhi_list_entry(head, struct bhi_slab, node));
+		drop_slab(bhi_list_entry(tail, struct bhi_slab, node));
+		if (head == tail || head->next == tail)
+			break;
+		head = head->next;
+		tail = tail->prev;
+	}
 	bhi_list_splice(doomed, slabs);
 }
 
@@ -177,15 +187,29 @@ static void drop_bin(struct bhi_heap *heap, unsigned i, struct bhi_list *doomed)
 	doom_list(heap, &bin->empty, doomed);
 }
 
+static void prefetch_bin(struct bhi_heap *heap, unsigned i, struct bhi_list *unused)
+{
+	(void)unused;
+	__builtin_prefetch(&heap->active[i]->node, 1);
+	__builtin_prefetch(&heap->bins[i]);
+}
+
+static void for_each_used(struct bhi_heap *heap,
+	void (*fn)(struct bhi_heap *heap, unsigned bin, struct bhi_list *doomed),
+	struct bhi_list *doomed)
+{
+	for (unsigned i = 0; i < bhi_array_size(heap->used); i++) {
+		for (uint64_t left = heap->used[i]; left; left &= left - 1)
+			fn(heap, 64 * i + (unsigned)__builtin_ctzll(left), doomed);
+	}
+}
+
 static void drop_heap(struct bhi_heap *heap, struct claim *claim)
 {
 	bhi_assert_held(&heap->group->owned_lock);
-	for (unsigned i = 0; i < bhi_array_size(heap->used); i++) {
-		for (uint64_t left = heap->used[i]; left; left &= left - 1)
-			drop_bin(heap, 64 * i + (unsigned)__builtin_ctzll(left),
-				&claim->doomed);
-	}
+	for_each_used(heap, prefetch_bin, NULL);
 	drop_list(&heap->full, &claim->doomed);
+	for_each_used(heap, drop_bin, &claim->doomed);
 	bhi_heap_unlink(heap, &claim->dead);
 }
 

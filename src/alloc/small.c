@@ -130,8 +130,9 @@ static void *take(struct small_pool *pool, unsigned class_id, uint32_t owner)
 	bhi_store(&slab->owners[object_index(slab, object)], owner);
 	slab->sharers |= sharer_bit(owner);
 	if (!slab->free && !slab->nr_fresh) {
+		/* Groups that came first mostly go first: theirs are found at once. */
 		bhi_list_unlink(&slab->node);
-		bhi_list_push(&bin->full, &slab->node);
+		bhi_list_append(&bin->full, &slab->node);
 	}
 	return object;
 }
