@@ -17,7 +17,7 @@ enum bhi_testpoint {
 	BHI_TP_REMOTE_GIVE,   /* remote.c: in the section, the group was online */
 	BHI_TP_REMOTE_ORPHAN, /* remote.c: no heap was seen, the lock not yet taken */
 	BHI_TP_REMOTE_PUSHED, /* remote.c: the object is remote, the heap not yet told */
-	BHI_TP_SLAB_RELEASE,  /* heap.c: a doomed slab is about to be freed */
+	BHI_TP_SLAB_RELEASE,  /* heap.c: doomed slabs are about to be freed */
 	BHI_TP_CHARGE,        /* charge.c: the slow path begins */
 	BHI_TP_LOCK,          /* holder.c: a lock of the host is about to be taken */
 	BHI_TP_CLAIM,   /* region.c: the reaper has said unstable, guards not yet seen */
