@@ -57,6 +57,12 @@
 /* How often a request that waits reclaims again. */
 #define LOOK_AGAIN_NS (100 * BHI_NS_PER_MS)
 
+/* How long a fruitless round waits for whoever is in a shrinker's way, most likely
+ * another one that reclaims: a kernel tick. Without, all rounds would be over before that
+ * one has run again (Linux mm/vmscan.c, reclaim_throttle(), VMSCAN_THROTTLE_NOPROGRESS).
+ */
+#define THROTTLE_NS BHI_NS_PER_MS
+
 struct request {
 	struct bh_group *group;
 	int64_t size;
@@ -211,6 +217,8 @@ static bool reclaim_rounds(struct request *rq)
 		}
 		if (!r.reclaimable || rq->fruitless++ >= BHI_MAX_RECLAIM_RETRIES)
 			return false;
+		if (r.was_stopped)
+			bhi_task_sleep(THROTTLE_NS);
 	}
 }
 

@@ -16,6 +16,7 @@ struct scan {
 	uint64_t start; /* of the thread's count of uncharged bytes */
 	bool low_too;   /* protection by BH_LOW no longer counts */
 	bool skipped_low;
+	bool was_stopped;
 	uint64_t reclaimable;
 };
 
@@ -88,6 +89,7 @@ static void scan_group(struct scan *scan, struct bh_group *group, int priority)
 	if (bhi_reclaim_hooks.collect)
 		bhi_reclaim_hooks.collect(group);
 	scan->reclaimable += pass.reclaimable;
+	scan->was_stopped |= pass.was_stopped;
 	/* Having been asked is no harm done. */
 	if (low && reclaimed(scan) > before)
 		bhi_group_event(group, BHI_EVENT_LOW);
@@ -113,6 +115,7 @@ static bool scan_subtree(struct scan *scan, int priority)
 	}
 	bhi_shrink(&pass, true);
 	scan->reclaimable += pass.reclaimable;
+	scan->was_stopped |= pass.was_stopped;
 	return reclaimed(scan) >= scan->want;
 }
 
@@ -194,6 +197,7 @@ struct bhi_reclaim_result bhi_reclaim(
 	}
 	result.reclaimed = reclaimed(&scan);
 	result.reclaimable = scan.reclaimable;
+	result.was_stopped = scan.was_stopped;
 	scan_end();
 	hold_end();
 	return result;
