@@ -73,7 +73,8 @@ layers: ## check that includes and calls go downward only
 
 symbols: ## check the names the libraries define and export
 	@scripts/setup
-	@scripts/build main src/libbulkhead.a src/libbulkhead.so.$$(scripts/version)
+	@scripts/build main src/libbulkhead.a src/libbulkhead.so.$$(scripts/version) \
+		preload/bulkhead-check.so check/libbulkhead-check-session.a
 	@scripts/check-symbols build
 
 bench: ## build and run the benchmarks; writes bench/results.md

@@ -34,6 +34,7 @@
 	"process.\n"                                                                \
 	"\n"                                                                        \
 	"Commands:\n"                                                               \
+	"  check     let a program's allocations fail, and see what it does\n"      \
 	"  help      explain a command\n"                                           \
 	"  info      show the zone a program would get here, and what the machine " \
 	"allows\n"                                                                  \

@@ -176,6 +176,13 @@ START_TEST(unknown_variable_is_one_line)
 }
 END_TEST
 
+START_TEST(variables_of_a_run_under_check_are_not_read)
+{
+	check_entry("BULKHEAD_CHECK=/tmp/file", "", "");
+	check_entry("BULKHEAD_INJECTED=call 17", "", "");
+}
+END_TEST
+
 START_TEST(value_of_any_length_is_still_one_line)
 {
 	static char entry[100000] = "BULKHEAD_SIZE=";
@@ -232,6 +239,12 @@ START_TEST(help_reports_a_failed_write)
 }
 END_TEST
 
+/* Those that the library knows of and does not read, and so are not in its help. */
+static bool is_foreign(const char *name)
+{
+	return !strcmp(name, "BULKHEAD_CHECK") || !strcmp(name, "BULKHEAD_INJECTED");
+}
+
 /* @file of the source tree names every variable of the help, and no other. */
 static void check_documented(const char *file)
 {
@@ -250,7 +263,8 @@ static void check_documented(const char *file)
 		if (p[strlen(prefix)] == '*')
 			continue;
 		ck_assert_int_eq(sscanf(p, "%63[A-Z_]", name), 1);
-		ck_assert_msg(support_contains(help, name), "%s: %s?", file, name);
+		ck_assert_msg(support_contains(help, name) || is_foreign(name), "%s: %s?",
+			file, name);
 	}
 	free(help);
 	free(text);
@@ -352,6 +366,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, empty_variable_is_as_if_it_were_not_there);
 	tcase_add_test(tcase, bad_value_is_one_line_with_name_value_and_what_is_allowed);
 	tcase_add_test(tcase, unknown_variable_is_one_line);
+	tcase_add_test(tcase, variables_of_a_run_under_check_are_not_read);
 	tcase_add_test(tcase, value_of_any_length_is_still_one_line);
 	tcase_add_test(tcase, options_help_prints_the_table_and_reading_goes_on);
 	tcase_add_test(tcase, help_has_one_line_for_each_variable);

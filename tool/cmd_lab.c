@@ -31,15 +31,15 @@ enum {
 };
 
 static const struct bhi_command_option option_table[] = {
-	[OPTION_ERA] = {"era", true},
-	[OPTION_ALL] = {"all", false},
-	[OPTION_TRACE] = {"trace", false},
-	[OPTION_SVG] = {"svg", true},
-	[OPTION_RANDOM] = {"random", false},
-	[OPTION_SEEDS] = {"seeds", true},
-	[OPTION_SEED] = {"seed", true},
-	[OPTION_JOBS] = {"jobs", true},
-	{NULL, false},
+	[OPTION_ERA] = {"era", true, 0},
+	[OPTION_ALL] = {"all", false, 0},
+	[OPTION_TRACE] = {"trace", false, 0},
+	[OPTION_SVG] = {"svg", true, 0},
+	[OPTION_RANDOM] = {"random", false, 0},
+	[OPTION_SEEDS] = {"seeds", true, 0},
+	[OPTION_SEED] = {"seed", true, 0},
+	[OPTION_JOBS] = {"jobs", true, 0},
+	{NULL, false, 0},
 };
 
 static enum bhi_exit complain(const char *what, const char *why)

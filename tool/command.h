@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command `bulkhead`: a table of sub-commands, one file each. Exit status: 0 clean,
- * 1 findings or a failure, 2 a mistake in the call or in what was set up for it.
+ * 1 findings or a failure, 2 a mistake in the call or in what was set up for it; 3 and 4
+ * are of `bulkhead check`, whose subject may be to blame where it is not.
  */
 #ifndef BHI_TOOL_COMMAND_H
 #define BHI_TOOL_COMMAND_H
@@ -12,9 +13,15 @@ enum bhi_exit {
 	BHI_EXIT_CLEAN = 0,
 	BHI_EXIT_FAILED = 1,
 	BHI_EXIT_USAGE = 2,
+	BHI_EXIT_UNSTABLE =
+		3,         /* the subject fails on its own, or is another one each time */
+	BHI_EXIT_OURS = 4, /* an error of our own */
 };
 
-#define BHI_COMMAND_OPTIONS 8
+/* The most that the table of one command may have. */
+#define BHI_COMMAND_OPTIONS 48
+/* The most values of an option that may be given again. */
+#define BHI_COMMAND_REPEATS 32
 
 struct bhi_options {
 	bool json;
@@ -22,6 +29,8 @@ struct bhi_options {
 	/* By the number of the command's option: its value, "" if it takes none, NULL if
 	 * it was not given. */
 	const char *values[BHI_COMMAND_OPTIONS];
+	/* All values of the command's repeatable option; ends with NULL. */
+	const char *repeated[BHI_COMMAND_REPEATS + 1];
 	char **arguments; /* what is no option; ends with NULL */
 };
 
@@ -29,18 +38,28 @@ struct bhi_options {
 struct bhi_command_option {
 	const char *name; /* without the dashes */
 	bool has_value;
+	char letter; /* "-j" for 'j'; 0: none */
 };
 
 struct bhi_command {
 	const char *name;
 	const char *summary; /* a phrase for the overview */
 	const char *usage;   /* what `bulkhead help NAME` prints */
-	int max_arguments;
+	int max_arguments;   /* -1: any number */
+	/* What is no option begins the command line of another program: all that follows
+	 * belongs to it. */
+	bool takes_command;
 	bool has_json;
 	const struct bhi_command_option *options; /* NULL: none */
+	/* One of .options, each value of which counts; NULL: of all of them the last. */
+	const struct bhi_command_option *repeatable;
+	/* Is meant by its last word when that is the first argument; NULL: none. */
+	const struct bhi_command *sub;
 	enum bhi_exit (*run)(const struct bhi_options *options);
 };
 
+extern const struct bhi_command bhi_command_check;
+extern const struct bhi_command bhi_command_check_merge;
 extern const struct bhi_command bhi_command_help;
 extern const struct bhi_command bhi_command_info;
 extern const struct bhi_command bhi_command_lab;
@@ -51,6 +70,10 @@ extern const struct bhi_command *const bhi_commands[];
 
 /* NULL, after one line on standard error, when there is none of that name. */
 const struct bhi_command *bhi_command_find(const char *name);
+
+/* The part of @command that the word means, or NULL. */
+const struct bhi_command *bhi_command_find_sub(
+	const struct bhi_command *command, const char *word);
 
 /* Print how to call the command, or an overview for NULL, to @fd. */
 enum bhi_exit bhi_usage_print(const struct bhi_command *command, int fd);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ enum option_id {
 };
 
 const struct bhi_command *const bhi_commands[] = {
+	&bhi_command_check,
 	&bhi_command_help,
 	&bhi_command_info,
 	&bhi_command_lab,
@@ -29,6 +31,14 @@ const struct bhi_command *bhi_command_find(const char *name)
 	return NULL;
 }
 
+const struct bhi_command *bhi_command_find_sub(
+	const struct bhi_command *command, const char *word)
+{
+	const char *name = command->sub ? strrchr(command->sub->name, ' ') : NULL;
+
+	return name && word && !strcmp(name + 1, word) ? command->sub : NULL;
+}
+
 static enum bhi_exit refuse_option(const struct bhi_command *command, const char *option)
 {
 	if (command)
@@ -41,9 +51,12 @@ static enum bhi_exit refuse_option(const struct bhi_command *command, const char
 	return BHI_EXIT_USAGE;
 }
 
-static bool asks_for_help(char **arguments)
+static bool asks_for_help(const struct bhi_command *command, char **arguments)
 {
 	for (; *arguments && strcmp(*arguments, "--"); arguments++) {
+		/* Whose value or command it is, getopt says. */
+		if (command->takes_command && **arguments != '-')
+			break;
 		if (!strcmp(*arguments, "--help") || !strcmp(*arguments, "-h"))
 			return true;
 	}
@@ -57,7 +70,7 @@ static enum bhi_exit run_command(
 
 	while (options->arguments[nr])
 		nr++;
-	if (nr > command->max_arguments) {
+	if (command->max_arguments >= 0 && nr > command->max_arguments) {
 		bhi_errf("bulkhead: %s: %s: one argument too many; 'bulkhead help %s' "
 			 "shows "
 			 "how to call it\n",
@@ -69,11 +82,17 @@ static enum bhi_exit run_command(
 }
 
 /* The options that all commands have, and those of @command. */
-static void list_options(
-	const struct bhi_command *command, struct option ret[BHI_COMMAND_OPTIONS + 3])
+static void list_options(const struct bhi_command *command,
+	struct option ret[BHI_COMMAND_OPTIONS + 3],
+	char ret_letters[2 * BHI_COMMAND_OPTIONS + 4])
 {
+	char *letters = ret_letters;
 	int nr = 0;
 
+	if (command->takes_command)
+		*letters++ = '+';
+	*letters++ = ':';
+	*letters++ = 'h';
 	ret[nr++] = (struct option){"help", no_argument, NULL, OPTION_HELP};
 	if (command->has_json)
 		ret[nr++] = (struct option){"json", optional_argument, NULL, OPTION_JSON};
@@ -83,7 +102,13 @@ static void list_options(
 		ret[nr++] = (struct option){own->name,
 			own->has_value ? required_argument : no_argument, NULL,
 			OPTION_OWN + i};
+		if (!own->letter)
+			continue;
+		*letters++ = own->letter;
+		if (own->has_value)
+			*letters++ = ':';
 	}
+	*letters = 0;
 	ret[nr] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -95,23 +120,53 @@ static enum bhi_exit refuse_value(const struct bhi_command *command, const char 
 	return BHI_EXIT_USAGE;
 }
 
-/* @argv starts with the name of the command. */
-static enum bhi_exit dispatch(int argc, char **argv)
+/* The number of the command's option that getopt's @id stands for; -1: none. */
+static int find_own(const struct bhi_command *command, int id)
 {
-	const struct bhi_command *command = bhi_command_find(argv[0]);
+	if (id >= OPTION_OWN)
+		return id - OPTION_OWN;
+	for (int i = 0; command->options && command->options[i].name; i++) {
+		if (command->options[i].letter == id)
+			return i;
+	}
+	return -1;
+}
+
+/* 0, or -E2BIG after a line. */
+static int add_value(const struct bhi_command *command, int own, const char *value,
+	struct bhi_options *options)
+{
+	int nr = 0;
+
+	options->values[own] = value ? value : "";
+	if (&command->options[own] != command->repeatable)
+		return 0;
+	while (options->repeated[nr])
+		nr++;
+	if (nr == BHI_COMMAND_REPEATS) {
+		bhi_errf("bulkhead: %s: --%s: no more than %d of them\n", command->name,
+			command->repeatable->name, nr);
+		return -E2BIG;
+	}
+	options->repeated[nr] = value;
+	return 0;
+}
+
+/* @argv starts with the name of the command, or the last word of it. */
+static enum bhi_exit call(const struct bhi_command *command, int argc, char **argv)
+{
 	struct option table[BHI_COMMAND_OPTIONS + 3];
+	char letters[2 * BHI_COMMAND_OPTIONS + 4];
 	struct bhi_options options = {.json = false};
 
-	if (!command)
-		return BHI_EXIT_USAGE;
-	if (asks_for_help(argv + 1))
+	if (asks_for_help(command, argv + 1))
 		return bhi_usage_print(command, 1);
-	list_options(command, table);
+	list_options(command, table, letters);
 	/* 0 makes getopt start anew on another vector. */
 	optind = 0;
 	for (;;) {
 		int at = optind ? optind : 1;
-		int id = getopt_long(argc, argv, ":h", table, NULL);
+		int id = getopt_long(argc, argv, letters, table, NULL), own;
 
 		if (id == -1)
 			break;
@@ -125,14 +180,27 @@ static enum bhi_exit dispatch(int argc, char **argv)
 		if (id == OPTION_JSON) {
 			options.json = true;
 			options.json_file = optarg;
-		} else if (id >= OPTION_OWN) {
-			options.values[id - OPTION_OWN] = optarg ? optarg : "";
-		} else {
-			return refuse_option(command, argv[at]);
+			continue;
 		}
+		own = id == '?' ? -1 : find_own(command, id);
+		if (own < 0)
+			return refuse_option(command, argv[at]);
+		if (add_value(command, own, optarg, &options))
+			return BHI_EXIT_USAGE;
 	}
 	options.arguments = argv + optind;
 	return run_command(command, &options);
+}
+
+static enum bhi_exit dispatch(int argc, char **argv)
+{
+	const struct bhi_command *command = bhi_command_find(argv[0]);
+	const struct bhi_command *sub =
+		command ? bhi_command_find_sub(command, argv[1]) : NULL;
+
+	if (!command)
+		return BHI_EXIT_USAGE;
+	return sub ? call(sub, argc - 1, argv + 1) : call(command, argc, argv);
 }
 
 int main(int argc, char **argv)

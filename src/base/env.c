@@ -52,6 +52,8 @@ static const struct option {
 
 /* The one variable that is no value. */
 static const char options_name[] = PREFIX "OPTIONS";
+/* Of "bulkhead check", under which a program may run: not ours to read. */
+static const char *const foreign_names[] = {PREFIX "CHECK", PREFIX "INJECTED"};
 static const char options_form[] = "help";
 
 extern char **environ;
@@ -129,6 +131,10 @@ static int read_one(const char *entry, struct bhi_option_value *values)
 
 	if (has_name(entry, len, options_name))
 		return read_options(text);
+	for (size_t i = 0; i < bhi_array_size(foreign_names); i++) {
+		if (has_name(entry, len, foreign_names[i]))
+			return 0;
+	}
 	for (size_t i = 0; i < BHI_OPTION_NR; i++) {
 		if (!has_name(entry, len, options[i].name))
 			continue;

@@ -267,9 +267,9 @@ void bhi_out_size(struct bhi_out *out, uint64_t size, int width)
 	bhi_outf(out, "%*s", width, bhi_format_size(size, buf));
 }
 
-/* The bytes of the UTF-8 character at @p (RFC 3629), or 0 if there is none. */
-static size_t utf8_length(const unsigned char *p)
+size_t bhi_utf8_length(const char *text)
 {
+	const unsigned char *p = (const unsigned char *)text;
 	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 
 	if (len > 1 && (p[0] < 0xc2 || p[0] > 0xf4))
@@ -290,7 +290,7 @@ static void put_json_text(struct bhi_out *out, const char *text)
 	put_out(out, "\"", 1);
 	while (*text) {
 		unsigned char c = (unsigned char)*text;
-		size_t len = utf8_length((const unsigned char *)text);
+		size_t len = bhi_utf8_length(text);
 
 		if (c == '"' || c == '\\')
 			bhi_outf(out, "\\%c", c);

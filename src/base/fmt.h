@@ -42,6 +42,10 @@ void bhi_out_size(struct bhi_out *out, uint64_t size, int width);
 /* The same into @buf (at least 24 bytes), returning it. Context: signal-safe. */
 char *bhi_format_size(uint64_t size, char *buf);
 
+/* The bytes of the UTF-8 character (RFC 3629) that @text, which ends with 0, begins with;
+ * 0 if it is none. Context: signal-safe. */
+size_t bhi_utf8_length(const char *text);
+
 /*
  * JSON. Inside an object every call names its key; inside an array the key is NULL.
  * Strings are escaped; what is not UTF-8 in them becomes U+FFFD. Nesting of

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers take points in the order of the plan. A test stands at its point's place, so
+ * that the session is the same whatever the workers' order was.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fmt.h"
+
+#include "group.h"
+#include "allocate.h"
+#include "progress.h"
+#include "session.h"
+#include "state.h"
+
+#define MAX_JOBS    256
+#define SAVE_NS     10000000000UL
+/* From this many hangs of one site on, one point of it in HANG_SAMPLE is tried; a hang
+ * costs the whole time limit. */
+#define SITE_HANGS  3
+#define HANG_SAMPLE 8
+/* From this many hangs of all sites on, one hang of a site is enough for that. */
+#define MANY_HANGS  24
+
+struct worker {
+	pthread_t thread;
+	struct bhi_check_work *work;
+	int slot;
+};
+
+static volatile sig_atomic_t was_interrupted;
+
+uint64_t bhi_check_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void bhi_check_work_init(
+	struct bhi_check_work *work, const struct bhi_check_options *options)
+{
+	*work = (struct bhi_check_work){.options = options,
+		.setup = options->setup,
+		.symbols = bhi_check_symbols_new(),
+		.session = {.command = options->setup.command,
+			.mode = options->mode,
+			.fail_on = options->fail_on}};
+	pthread_mutex_init(&work->lock, NULL);
+	work->rules.expected_exit = options->expected_exit;
+	if (options->ok && !regcomp(&work->ok, options->ok, REG_EXTENDED | REG_NOSUB))
+		work->rules.ok = &work->ok;
+}
+
+void bhi_check_work_fini(struct bhi_check_work *work)
+{
+	struct bhi_check_session *session = &work->session;
+
+	bhi_check_ungroup(session);
+	for (size_t i = 0; i < session->nr_tests; i++) {
+		free(session->tests[i].crash.places);
+		free(session->tests[i].difference);
+		free(session->tests[i].message);
+	}
+	for (size_t i = 0; i < session->nr_stacks; i++)
+		free(session->stacks[i].trace.places);
+	for (size_t i = 0; i < session->nr_instabilities; i++)
+		free(session->instabilities[i]);
+	free(session->instabilities);
+	free(session->tests);
+	free(session->stacks);
+	bhi_check_reference_fini(&work->out);
+	bhi_check_reference_fini(&work->err);
+	if (work->rules.ok)
+		regfree(&work->ok);
+	bhi_check_reference_fini(&work->files);
+	free(work->first_call);
+	free(work->calls);
+	free(work->points);
+	free(work->is_done);
+	free(work->keys);
+	free(work->hang_sites);
+	bhi_check_symbols_free(work->symbols);
+	pthread_mutex_destroy(&work->lock);
+}
+
+static bool is_hang(enum bhi_check_class class)
+{
+	return class == BHI_CHECK_DEADLOCK || class == BHI_CHECK_BUSY_HANG ||
+	       class == BHI_CHECK_RUNAWAY_OUTPUT;
+}
+
+/* Whether a point of this site is one of those that are left out. */
+static bool is_left_out(struct bhi_check_work *work, const struct bhi_check_point *point)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < work->nr_hangs; i++)
+		nr += work->hang_sites[i] == point->site;
+	if (nr < (work->nr_hangs < MANY_HANGS ? SITE_HANGS : 1))
+		return false;
+	return work->nr_sampled++ % HANG_SAMPLE != 0;
+}
+
+static bool take_point(struct bhi_check_work *work, size_t *ret)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&work->lock);
+	if (work->options->budget_ns &&
+		bhi_check_now() - work->started_ns >= work->options->budget_ns &&
+		work->next && work->next < work->nr_points) {
+		work->session.ran_out_of_budget = true;
+		bhi_store(&work->stop, true);
+	}
+	while (!found && !work->stop && !was_interrupted &&
+		work->next < work->nr_points) {
+		size_t at = work->next++;
+
+		if (work->is_done[at])
+			continue;
+		if (is_left_out(work, &work->points[at])) {
+			work->session.nr_left_out++;
+			continue;
+		}
+		*ret = at;
+		found = true;
+	}
+	pthread_mutex_unlock(&work->lock);
+	return found;
+}
+
+static void note_key(struct bhi_check_work *work, uint64_t key)
+{
+	for (size_t i = 0; i < work->nr_keys; i++) {
+		if (work->keys[i] == key)
+			return;
+	}
+	work->keys = bhi_check_grow(
+		work->keys, &work->keys_capacity, work->nr_keys + 1, sizeof(*work->keys));
+	work->keys[work->nr_keys++] = key;
+}
+
+static void note_test(struct bhi_check_work *work, size_t at)
+{
+	const struct bhi_check_test *test = &work->session.tests[at];
+	char id[32];
+
+	if (is_hang(test->class)) {
+		work->hang_sites = bhi_check_grow(work->hang_sites, &work->hangs_capacity,
+			work->nr_hangs + 1, sizeof(*work->hang_sites));
+		work->hang_sites[work->nr_hangs++] = work->points[at].site;
+	}
+	if (test->class < BHI_CHECK_POLICY_ABORT)
+		note_key(work, test->key);
+	if (work->wanted_id && bhi_check_class_is_finding(test->class)) {
+		bhi_check_format_id(test->class, test->key, id);
+		if (!strcmp(id, work->wanted_id))
+			bhi_store(&work->stop, true);
+	}
+}
+
+static void save_now_and_then(struct bhi_check_work *work)
+{
+	uint64_t now = bhi_check_now();
+
+	if (!work->options->state_file || now - work->last_saved_ns < SAVE_NS)
+		return;
+	work->last_saved_ns = now;
+	(void)bhi_check_state_save(work, work->options->state_file, false);
+}
+
+static void finish_point(
+	struct bhi_check_work *work, size_t at, int r, const struct bhi_check_test *test)
+{
+	pthread_mutex_lock(&work->lock);
+	if (r) {
+		work->error = work->error ? work->error : r;
+		bhi_store(&work->stop, true);
+	} else {
+		work->session.tests[at] = *test;
+		work->is_done[at] = true;
+		work->nr_done++;
+		note_test(work, at);
+		bhi_check_progress(work);
+		save_now_and_then(work);
+	}
+	pthread_mutex_unlock(&work->lock);
+}
+
+static void *run_worker(void *arg)
+{
+	struct worker *worker = arg;
+	struct bhi_check_work *work = worker->work;
+	size_t at;
+
+	while (take_point(work, &at)) {
+		struct bhi_check_test test;
+		int r = bhi_check_try(work, worker->slot, &work->points[at], &test);
+
+		/* What was ended by us says nothing. */
+		if (was_interrupted) {
+			if (!r) {
+				free(test.crash.places);
+				free(test.difference);
+				free(test.message);
+			}
+			break;
+		}
+		finish_point(work, at, r, &test);
+	}
+	return NULL;
+}
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	was_interrupted = 1;
+	bhi_check_run_end_all();
+}
+
+/* The second time the signal does what it does by default. */
+static void catch_interrupts(struct sigaction old[2])
+{
+	struct sigaction action = {
+		.sa_handler = interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+
+	was_interrupted = 0;
+	sigaction(SIGINT, &action, &old[0]);
+	sigaction(SIGTERM, &action, &old[1]);
+}
+
+static int run_workers(struct bhi_check_work *work)
+{
+	unsigned jobs = bhi_min(bhi_max(work->options->jobs, 1U), (unsigned)MAX_JOBS);
+	struct worker *workers = bhi_check_alloc(jobs, sizeof(*workers));
+	unsigned nr;
+
+	for (nr = 0; nr < jobs; nr++) {
+		int r;
+
+		workers[nr].work = work;
+		workers[nr].slot = (int)nr + 1;
+		r = pthread_create(&workers[nr].thread, NULL, run_worker, &workers[nr]);
+		if (r) {
+			work->error = nr ? 0 : -r;
+			break;
+		}
+	}
+	for (unsigned i = 0; i < nr; i++)
+		pthread_join(workers[i].thread, NULL);
+	free(workers);
+	return work->error;
+}
+
+/* Tests to the front, in the order of the plan. */
+static void close_ranks(struct bhi_check_work *work)
+{
+	struct bhi_check_session *session = &work->session;
+
+	for (size_t i = 0; i < work->nr_points; i++) {
+		struct bhi_check_point_stack *stack =
+			&session->stacks[work->points[i].stack];
+
+		if (!work->is_done[i])
+			continue;
+		session->tests[session->nr_tests] = session->tests[i];
+		stack->nr_tested++;
+		stack->worst =
+			bhi_min(stack->worst, session->tests[session->nr_tests].class);
+		session->nr_tests++;
+	}
+}
+
+static void start(struct bhi_check_work *work)
+{
+	const struct bhi_check_options *options = work->options;
+
+	work->nr_points = bhi_check_plan(&work->session, &options->plan, &work->points);
+	work->session.nr_points = work->nr_points;
+	work->session.tests =
+		bhi_check_alloc(work->nr_points, sizeof(*work->session.tests));
+	work->is_done = bhi_check_alloc(work->nr_points, sizeof(*work->is_done));
+	work->started_ns = work->last_shown_ns = work->last_saved_ns = bhi_check_now();
+	if (!options->state_file || options->fresh)
+		return;
+	if (bhi_check_state_load(work, options->state_file) && !options->quiet)
+		bhi_errf("bulkhead: check: going on where an earlier call was "
+			 "interrupted; --fresh starts anew\n");
+	for (size_t i = 0; i < work->nr_points; i++) {
+		if (work->is_done[i])
+			note_test(work, i);
+	}
+}
+
+enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work)
+{
+	struct bhi_check_session *session = &work->session;
+	const struct bhi_check_options *options = work->options;
+	struct sigaction old[2];
+	int r;
+
+	start(work);
+	catch_interrupts(old);
+	r = run_workers(work);
+	sigaction(SIGINT, &old[0], NULL);
+	sigaction(SIGTERM, &old[1], NULL);
+	bhi_check_progress_end(work);
+	session->was_interrupted = was_interrupted != 0;
+	session->wall_ns = bhi_check_now() - work->started_ns;
+	if (options->state_file) {
+		int saved = bhi_check_state_save(work, options->state_file,
+			!r && !session->was_interrupted && !session->ran_out_of_budget);
+
+		if (saved)
+			bhi_errf("bulkhead: check: %s: %s; --replay will have to look "
+				 "for its point\n",
+				options->state_file, strerror(-saved));
+	}
+	close_ranks(work);
+	bhi_check_group(session);
+	if (!r)
+		return BHI_CHECK_EXIT_CLEAN;
+	bhi_errf("bulkhead: check: a run: %s\n", strerror(-r));
+	return BHI_CHECK_EXIT_OURS;
+}
+
+enum bhi_check_exit bhi_check_verdict(const struct bhi_check_session *session)
+{
+	for (size_t i = 0; i < session->nr_findings; i++) {
+		const struct bhi_check_finding *finding = &session->findings[i];
+
+		if (finding->class <= session->fail_on && !finding->is_suppressed &&
+			!finding->is_known)
+			return BHI_CHECK_EXIT_FINDINGS;
+	}
+	return BHI_CHECK_EXIT_CLEAN;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `bulkhead check` and its interposer say to each other: one file, named by the
+ * environment, mapped shared by the runner and by every process of the subject that is
+ * followed. The runner writes the order before it starts the subject; the subject writes
+ * the rest, with atomics only, since its threads and children write together and any of
+ * them may die in the middle.
+ *
+ * A *stack* is a whole call stack above the allocation function, each frame as a module
+ * and an offset in it; its hash is made of the modules' base names and the offsets, so it
+ * is the same under address space randomisation and in another environment. A *point* is
+ * (stack, occurrence): the k-th call with that stack, counted from 1. The number of the
+ * call in the whole run is no more than a hint, which makes finding the point cheap: the
+ * stack is captured at that call, and when it is another one the run says "drifted" and
+ * the runner repeats it without the hint.
+ *
+ * The file is sparse: what is not written costs nothing.
+ */
+#ifndef BHI_PRELOAD_PROTOCOL_H
+#define BHI_PRELOAD_PROTOCOL_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The shared file; the interposer keeps still without it. */
+#define BHI_CHECK_ENV      "BULKHEAD_CHECK"
+/* Set for the subject and left there: a person who finds a core or a log sees that the
+ * failure was made ("jq-5f3a..., call 17 of malloc"). */
+#define BHI_CHECK_MARK_ENV "BULKHEAD_INJECTED"
+
+/* The runner sends it to a thread to ask where that is; nothing else uses it. */
+#define BHI_CHECK_ASK_SIGNAL SIGSTKFLT
+
+#define BHI_CHECK_MAGIC   0x6268636b
+#define BHI_CHECK_VERSION 1
+
+#define BHI_CHECK_MAX_DEPTH   256 /* frames of a stack; deeper ones are cut, and say so */
+#define BHI_CHECK_MAX_STACKS  (1u << 16)
+#define BHI_CHECK_MAX_MODULES 1024
+#define BHI_CHECK_MAX_FRAMES  (1u << 22)
+#define BHI_CHECK_MAX_CALLS   (1u << 24) /* calls beyond have no entry in .calls */
+
+enum bhi_check_function {
+	BHI_CHECK_MALLOC,
+	BHI_CHECK_CALLOC,
+	BHI_CHECK_REALLOC,
+	BHI_CHECK_REALLOCARRAY,
+	BHI_CHECK_POSIX_MEMALIGN,
+	BHI_CHECK_ALIGNED_ALLOC,
+	BHI_CHECK_MEMALIGN,
+	BHI_CHECK_VALLOC,
+	BHI_CHECK_PVALLOC,
+	BHI_CHECK_NEW, /* operator new where it is not made of malloc; throws */
+	BHI_CHECK_NEW_NOTHROW,
+	BHI_CHECK_MMAP, /* and below: system calls, in mode pages only */
+	BHI_CHECK_MREMAP,
+	BHI_CHECK_BRK,
+	BHI_CHECK_NR_FUNCTIONS,
+};
+
+enum bhi_check_action {
+	BHI_CHECK_RECORD, /* capture the stack of each call */
+	BHI_CHECK_COUNT,  /* count calls and nothing else: what the interposer costs */
+	BHI_CHECK_INJECT,
+};
+
+/* module << 48 | offset; the first frame is the caller of the allocation function. An
+ * address in no module is module BHI_CHECK_NO_MODULE with offset 0. */
+typedef uint64_t bhi_check_frame;
+#define BHI_CHECK_NO_MODULE 0xffff
+
+struct bhi_check_module {
+	uint32_t state; /* atomic: 0 free, 1 being written, 2 valid */
+	uint32_t name_hash;
+	uint64_t base; /* in the process that saw it first */
+	uint64_t size;
+	uint8_t build_id[20];
+	uint32_t build_id_len;
+	char path[256];
+};
+
+struct bhi_check_stack {
+	uint64_t hash;        /* atomic: 0 free, 1 being written; written last */
+	uint32_t first_frame; /* in .frames */
+	uint32_t nr_frames;
+	uint32_t nr_calls;   /* atomic */
+	uint32_t functions;  /* atomic; 1 << enum bhi_check_function */
+	uint64_t first_call; /* its number in the run, from 1 */
+	uint64_t size;       /* bytes asked for by the first call */
+	uint32_t is_cut;     /* more than BHI_CHECK_MAX_DEPTH frames */
+	uint32_t thread;     /* 0: the main thread saw it first */
+};
+
+/* A stack that is kept outside the table: of the injection, of a crash. */
+struct bhi_check_trace {
+	uint32_t state; /* atomic: 0 none, 1 being written, 2 valid */
+	uint32_t nr_frames;
+	bhi_check_frame frames[BHI_CHECK_MAX_DEPTH];
+	/* The frame's canonical frame address, to see which frames are the same ones. */
+	uint64_t cfa[BHI_CHECK_MAX_DEPTH];
+};
+
+/* Written by the runner before the start. */
+struct bhi_check_order {
+	uint32_t action;
+	uint32_t persistent;      /* and all later calls */
+	uint64_t stack;           /* hash */
+	uint64_t occurrence;      /* from 1 */
+	uint64_t call;            /* hint: number of the call in the run; 0 none */
+	uint64_t burst;           /* calls refused from there on, at least 1 */
+	uint32_t follow_children; /* fork and exec keep it up; else children are left
+				     alone */
+	uint32_t fork_at_point;   /* --fast */
+	uint32_t stop_at_point;   /* raise SIGTRAP at the failing call, for --gdb */
+	/* Where the target's first frame is, so that only calls from there are captured
+	 * when there is no hint: .name_hash of its module, 0 not known; and the offset.
+	 */
+	uint32_t caller_module;
+	uint64_t caller_offset;
+};
+
+struct bhi_check_crash {
+	/* atomic: 0 none, 1 being written, 2 valid; the first one stays. A crash that
+	 * ends the walk of its own stack leaves 1, and what .trace has is right. */
+	uint32_t state;
+	int32_t signal;
+	int32_t code; /* si_code */
+	int32_t pid;
+	int32_t tid;
+	uint32_t program_handles; /* the program had a handler of its own for it */
+	uint32_t asked;           /* the runner sent it, to see where the subject hangs */
+	uint32_t reserved;
+	uint64_t address; /* si_addr */
+	struct bhi_check_trace trace;
+};
+
+struct bhi_check_shared {
+	uint32_t magic;
+	uint32_t version;
+	struct bhi_check_order order;
+
+	/* atomic, written by the subject */
+	uint32_t started; /* the constructor ran, in the first process */
+	int32_t first_pid;
+	uint64_t nr_calls; /* eligible calls, all followed processes */
+	uint64_t nr_injected;
+	uint64_t nr_met;    /* calls with the order's stack, while there is no hint */
+	uint64_t nr_benign; /* injections left out in bulkhead_benign_begin/end */
+	uint32_t nr_policy_aborts; /* bulkhead_policy_abort() was called */
+	uint32_t drifted;          /* the hinted call had another stack */
+	uint32_t nr_threads;       /* created */
+	uint32_t nr_forks;
+	uint32_t nr_execs;
+	uint32_t overflow; /* a table was full: bit 0 stacks, 1 frames, 2 modules, 3 calls
+			    */
+	/* Of the first process when it ended by exit() or _exit() */
+	uint32_t exit_seen;
+	uint32_t locks_held; /* pthread mutexes and rwlocks that were held */
+	int64_t live_blocks;
+	int64_t live_bytes;
+	uint32_t bad_free; /* a pointer was freed twice or never allocated: how often */
+	uint32_t reserved;
+
+	struct bhi_check_trace injected; /* of the first injected call */
+	uint32_t injected_function;
+	uint32_t injected_tid;
+	uint64_t injected_call; /* its number */
+	uint64_t injected_size;
+	struct bhi_check_crash crash;
+
+	uint32_t nr_modules; /* atomic */
+	uint32_t nr_frames;  /* atomic */
+	struct bhi_check_module modules[BHI_CHECK_MAX_MODULES];
+	/* Open addressing by hash. */
+	struct bhi_check_stack stacks[BHI_CHECK_MAX_STACKS];
+	bhi_check_frame frames[BHI_CHECK_MAX_FRAMES];
+	/* Call number - 1 to the stack's place in .stacks, plus 1; 0 unknown. */
+	uint32_t calls[BHI_CHECK_MAX_CALLS];
+};
+
+#endif

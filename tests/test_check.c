@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* `bulkhead check` as it is called: on small subjects with known faults, and on programs
+ * that everybody has. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support.h"
+#include "support_check.h"
+
+#define MAX_ARGUMENTS 24
+
+struct call {
+	const char *env[2]; /* NAME=value, or NULL */
+	const char *argv[MAX_ARGUMENTS];
+};
+
+static void execute(void *arg)
+{
+	const struct call *call = arg;
+	const char *command = getenv("BH_COMMAND");
+
+	for (int i = 0; i < 2 && call->env[i]; i++)
+		putenv((char *)(uintptr_t)call->env[i]);
+	if (!command)
+		exit(125);
+	execv(command, (char **)(uintptr_t)call->argv);
+	perror(command);
+	exit(125);
+}
+
+/* State goes to a folder of the test's own, unless the test has set one. */
+static void run_call(const struct call *call, struct support_output *ret)
+{
+	if (SUPPORT_SANITIZED)
+		support_skip("an interposer and a sanitizer both replace malloc");
+	if (!getenv("BH_TEST_STATE")) {
+		setenv("XDG_STATE_HOME", support_dir(), 1);
+		setenv("BH_TEST_STATE", "1", 1);
+	}
+	support_capture(execute, (void *)(uintptr_t)call, ret);
+}
+
+/* "bulkhead check -q OPTIONS -- subject_session PROGRAM"; options are split at blanks. */
+static void check_subject(const char *options, const char *program, const char *env,
+	struct support_output *ret)
+{
+	struct call call = {.env = {env}, .argv = {"bulkhead", "check", "-q"}};
+	char copy[256], *rest = copy;
+	int nr = 3;
+
+	snprintf(copy, sizeof(copy), "%s", options);
+	for (char *word; (word = strsep(&rest, " ")) && *word;) {
+		ck_assert_int_lt(nr, MAX_ARGUMENTS - 4);
+		call.argv[nr++] = word;
+	}
+	call.argv[nr++] = "--";
+	call.argv[nr++] = support_subject("subject_session");
+	call.argv[nr++] = program;
+	run_call(&call, ret);
+}
+
+static void assert_says(const struct support_output *output, const char *part)
+{
+	ck_assert_msg(support_contains(output->out, part), "no \"%s\" in:\n%s%s", part,
+		output->out, output->err);
+}
+
+/* The first ID of this class in a report. */
+static const char *find_id(const struct support_output *output, const char *class)
+{
+	static char id[64];
+	char pattern[64];
+	const char *at;
+
+	snprintf(pattern, sizeof(pattern), "\n%s-", class);
+	at = strstr(output->out, pattern);
+	ck_assert_msg(at != NULL, "no %s in:\n%s", class, output->out);
+	snprintf(id, sizeof(id), "%.*s", (int)strcspn(at + 1, " \n"), at + 1);
+	return id;
+}
+
+START_TEST(each_cause_is_one_finding)
+{
+	struct support_output output;
+
+	check_subject("", "mixed", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	assert_says(&output, "SIGSEGV in print_name when malloc in set_name fails");
+	assert_says(
+		&output, "2 tests; 2 calls with 2 stacks of the clean run lead to it");
+	assert_says(&output,
+		"the output is wrong and nothing says so when malloc in find "
+		"fails");
+	assert_says(&output, "difference: line 3 is missing: \"found\"");
+	assert_says(&output,
+		"ends by its own policy in memory_exhausted when malloc in mixed "
+		"fails");
+	assert_says(&output, "2 tests, 3 calls with 1 stacks: subject: memory exhausted");
+	assert_says(&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort. "
+			     "Tests that were handled: 1, absorbed: 0.");
+	assert_says(&output, "7 calls with 5 stacks seen; 5 stacks tested at 6 points");
+	assert_says(&output, "injected by bulkhead");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(a_program_that_handles_all_is_clean)
+{
+	struct support_output output;
+
+	check_subject("", "clean", NULL, &output);
+	ck_assert_str_eq(output.err, "");
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	assert_says(&output, "Findings: none. Tests that were handled: 1, absorbed: 1.");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(the_last_call_of_a_stack_is_tried_too)
+{
+	struct support_output output;
+
+	check_subject("--samples 1", "last", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
+	check_subject("", "last", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	assert_says(&output, "SIGSEGV in last when malloc in last fails");
+	support_output_fini(&output);
+	check_subject("--exhaustive --mode burst=4", "last", NULL, &output);
+	assert_says(&output, "4 tests; 10 calls with 1 stacks");
+	assert_says(&output, "10 points");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(what_varies_is_masked_and_said)
+{
+	struct support_output output;
+
+	check_subject("", "unstable", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	assert_says(&output, "note: standard output differs in 1 of 2 lines");
+	assert_says(&output, "Findings: 1 wrong-output-silent.");
+	support_output_fini(&output);
+	check_subject("--compare none", "unstable", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
+	check_subject("--compare true", "unstable", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
+	check_subject("--compare false", "clean", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(files_that_a_run_leaves_are_compared_in_its_copy)
+{
+	char folder[4096];
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--copy", folder, "--",
+				    "sh", "-c", "cat a >b; date +%N >c; sort a >d"}};
+	struct support_output output;
+	char path[4096 + 8];
+
+	snprintf(folder, sizeof(folder), "%s", support_dir());
+	support_write_file(folder, "a", "one\ntwo\n");
+	run_call(&call, &output);
+	ck_assert_str_eq(output.err, "");
+	assert_says(
+		&output, "note: the list of the files it leaves differs in 1 of 4 lines");
+	ck_assert(!support_contains(output.out, "wrong-output-silent-"));
+	support_output_fini(&output);
+	call.argv[5] = "--children";
+	call.argv[6] = "follow";
+	call.argv[7] = "sh";
+	call.argv[8] = "-c";
+	call.argv[9] = "sort a >d; echo done";
+	run_call(&call, &output);
+	assert_says(&output, "difference: files: ");
+	snprintf(path, sizeof(path), "%s/d", folder);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(a_hang_ends_at_the_time_limit)
+{
+	struct support_output output;
+
+	check_subject("--timeout 700ms", "hang", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	assert_says(&output, "loops for ever in hang when malloc in hang fails");
+	assert_says(&output, "then it stays here:");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(a_finding_has_the_same_id_in_another_environment)
+{
+	struct support_output output;
+	char id[64];
+
+	check_subject("", "mixed", NULL, &output);
+	snprintf(id, sizeof(id), "%s", find_id(&output, "crash"));
+	support_output_fini(&output);
+	check_subject("--fresh", "mixed", "SOMETHING=else", &output);
+	ck_assert_str_eq(find_id(&output, "crash"), id);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(a_finding_is_repeated_by_its_id)
+{
+	struct support_output output;
+	char options[128], id[64];
+
+	check_subject("", "mixed", NULL, &output);
+	snprintf(id, sizeof(id), "%s", find_id(&output, "crash"));
+	support_output_fini(&output);
+	snprintf(options, sizeof(options), "--replay %s", id);
+	check_subject(options, "mixed", NULL, &output);
+	ck_assert_str_eq(output.err, "");
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	assert_says(&output, "1 stacks tested at 1 points");
+	ck_assert_str_eq(find_id(&output, "crash"), id);
+	support_output_fini(&output);
+	/* Nobody left a state: it is looked for. */
+	snprintf(options, sizeof(options), "--state %s/none --replay %s", support_dir(),
+		id);
+	check_subject(options, "mixed", NULL, &output);
+	ck_assert(support_contains(output.err, "looking for it"));
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	ck_assert_str_eq(find_id(&output, "crash"), id);
+	support_output_fini(&output);
+	check_subject("--replay crash-00000000", "clean", NULL, &output);
+	ck_assert(support_contains(output.err, "no point of this command shows it"));
+	ck_assert_int_eq(support_exit_status(&output), 2);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(what_a_budget_left_undone_the_next_call_does)
+{
+	struct support_output output;
+
+	check_subject("--budget 1ms -j 1", "mixed", NULL, &output);
+	assert_says(&output, "The budget is used up");
+	support_output_fini(&output);
+	check_subject("", "mixed", NULL, &output);
+	assert_says(&output, "tested at 6 points, 6 runs");
+	assert_says(&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort.");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(json_has_all_of_it)
+{
+	struct support_output output;
+
+	check_subject("--json", "mixed", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	ck_assert(support_json_valid(output.out));
+	ck_assert(support_contains(output.out, "\"schema\": \"bulkhead-check\""));
+	ck_assert(support_contains(output.out, "\"class\": \"wrong-output-silent\""));
+	ck_assert(support_contains(output.out, "\"function\": \"print_name\""));
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(fail_on_says_what_is_bad_enough)
+{
+	struct support_output output;
+
+	check_subject("--fail-on memory-corruption", "mixed", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
+	check_subject("--ok found|first|^f", "unstable", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 1);
+	support_output_fini(&output);
+	check_subject("--ok process", "unstable", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(mistakes_and_failing_programs_have_their_own_status)
+{
+	static const struct {
+		const char *argv[6];
+		int status;
+		const char *err;
+	} rows[] = {
+		{{"check"}, 2, "which command?"},
+		{{"check", "--samples", "0", "true"}, 2, "'0' is not a number"},
+		{{"check", "--nothing", "true"}, 2, "--nothing: no such option"},
+		{{"check", "--mode", "thrice", "true"}, 2, "once, burst=N or persistent"},
+		{{"check", "--budget", "soon", "true"}, 2, "a time such as"},
+		{{"check", "--fail-on", "handled", "true"}, 2, "a class of findings"},
+		{{"check", "--gdb", "true"}, 2, "--replay ID"},
+		{{"check", "--", "/no/such/program"}, 2, "No such file"},
+		{{"check", "--", "false"}, 3, "ended with status 1, not 0"},
+		{{"check", "-q", "--expect-exit", "1", "false"}, 0, ""},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct call call = {.argv = {"bulkhead"}};
+		struct support_output output;
+
+		for (int k = 0; k < 6 && rows[i].argv[k]; k++)
+			call.argv[k + 1] = rows[i].argv[k];
+		run_call(&call, &output);
+		ck_assert_msg(support_exit_status(&output) == rows[i].status,
+			"%zu: %d %s", i, support_exit_status(&output), output.err);
+		ck_assert_msg(
+			support_contains(output.err, rows[i].err), "%s", output.err);
+		support_output_fini(&output);
+	}
+}
+END_TEST
+
+/* A part of it: whole sessions take longer than a test should. */
+START_TEST(jq_ends_by_its_own_policy)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--samples", "1",
+				    "--shard", "1/8", "--", "jq", "-n", "1"}};
+	struct support_output output;
+
+	run_call(&call, &output);
+	assert_says(&output, "error: cannot allocate memory");
+	assert_says(&output, " policy-abort");
+	ck_assert(!support_contains(output.out, "memory-corruption-"));
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(sqlite_has_no_wrong_output)
+{
+	struct call call = {
+		.argv = {"bulkhead", "check", "-q", "--samples", "1", "--shard", "1/4",
+			"--", "sqlite3", ":memory:", "select 1"}};
+	struct support_output output;
+
+	run_call(&call, &output);
+	ck_assert(!support_contains(output.out, "wrong-output"));
+	ck_assert(!support_contains(output.out, "hang"));
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(lua_handles_every_failure)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--shard", "1/2", "--",
+				    "lua5.4", "-e", "print(#string.rep('x', 9))"}};
+	struct support_output output;
+
+	run_call(&call, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	assert_says(&output, "Findings: none.");
+	support_output_fini(&output);
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, each_cause_is_one_finding);
+	tcase_add_test(tcase, a_program_that_handles_all_is_clean);
+	tcase_add_test(tcase, the_last_call_of_a_stack_is_tried_too);
+	tcase_add_test(tcase, what_varies_is_masked_and_said);
+	tcase_add_test(tcase, files_that_a_run_leaves_are_compared_in_its_copy);
+	tcase_add_test(tcase, a_hang_ends_at_the_time_limit);
+	tcase_add_test(tcase, a_finding_has_the_same_id_in_another_environment);
+	tcase_add_test(tcase, a_finding_is_repeated_by_its_id);
+	tcase_add_test(tcase, what_a_budget_left_undone_the_next_call_does);
+	tcase_add_test(tcase, json_has_all_of_it);
+	tcase_add_test(tcase, fail_on_says_what_is_bad_enough);
+	tcase_add_test(tcase, mistakes_and_failing_programs_have_their_own_status);
+	tcase_add_test(tcase, jq_ends_by_its_own_policy);
+	tcase_add_test(tcase, sqlite_has_no_wrong_output);
+	tcase_add_test(tcase, lua_handles_every_failure);
+}
+
+int main(void)
+{
+	return support_run("check", add_tests);
+}
