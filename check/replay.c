@@ -85,6 +85,10 @@ static void drop_tests(struct bhi_check_session *session)
 	session->tests = NULL;
 	session->nr_tests = 0;
 	session->nr_runs = 0;
+	for (size_t i = 0; i < session->nr_stacks; i++) {
+		session->stacks[i].nr_tested = 0;
+		session->stacks[i].worst = BHI_CHECK_NR_CLASSES;
+	}
 }
 
 enum bhi_check_exit bhi_check_replay_run(

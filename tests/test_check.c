@@ -233,6 +233,7 @@ START_TEST(a_finding_is_repeated_by_its_id)
 		id);
 	check_subject(options, "mixed", NULL, &output);
 	ck_assert(support_contains(output.err, "looking for it"));
+	assert_says(&output, "1 stacks tested at 1 points");
 	ck_assert_int_eq(support_exit_status(&output), 1);
 	ck_assert_str_eq(find_id(&output, "crash"), id);
 	support_output_fini(&output);
