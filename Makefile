@@ -7,7 +7,7 @@ COVER_MIN ?= 90
 export PREFIX FUZZ_SECONDS COVER_MIN WERROR
 
 .PHONY: help setup demo test check debug clang release asan ubsan tsan soak lint fmt \
-	layers symbols bench fuzz cross cover install ci clean
+	layers symbols own bench fuzz cross cover install ci clean
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -76,6 +76,10 @@ symbols: ## check the names the libraries define and export
 	@scripts/build main src/libbulkhead.a src/libbulkhead.so.$$(scripts/version) \
 		preload/bulkhead-check.so check/libbulkhead-check-session.a
 	@scripts/check-symbols build
+
+own: ## bulkhead check over what is built here (1 min)
+	@scripts/setup dev
+	@tests/own/run
 
 bench: ## build and run the benchmarks; writes bench/results.md
 	@scripts/setup dev
