@@ -152,8 +152,10 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 	int error = errno;
 	int i = find(signal_number);
 	struct sigaction action = read_action(i);
-	bool is_noted = note(signal_number, info, context, !is_default(&action));
+	bool is_noted;
 
+	bhi_stack_end_walk();
+	is_noted = note(signal_number, info, context, !is_default(&action));
 	errno = error;
 	if (is_default(&action)) {
 		die(signal_number);

@@ -2,6 +2,7 @@
 #include "stack.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <string.h>
 #include <ucontext.h>
@@ -66,19 +67,48 @@ static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *arg)
 	return _URC_NO_REASON;
 }
 
+/* What @fn is called for ends before a frame that cannot be read. @blocked: this is a
+ * signal handler, and a fault would find its signal blocked. */
+static void protect(void (*fn)(void *arg), void *arg, bool blocked)
+{
+	void *outer = bhi_thread.walk_end;
+	sigjmp_buf end;
+	sigset_t faults, mask;
+
+	if (!sigsetjmp(end, 1)) {
+		bhi_thread.walk_end = &end;
+		if (blocked) {
+			sigemptyset(&faults);
+			sigaddset(&faults, SIGSEGV);
+			sigaddset(&faults, SIGBUS);
+			(void)pthread_sigmask(SIG_UNBLOCK, &faults, &mask);
+		}
+		fn(arg);
+		if (blocked)
+			(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	}
+	bhi_thread.walk_end = outer;
+}
+
+static void walk_here(void *arg)
+{
+	_Unwind_Backtrace(add_frame, arg);
+}
+
 void bhi_stack_capture(struct bhi_stack *ret)
 {
 	struct walk walk = {.stack = ret};
 
 	ret->nr = 0;
 	ret->is_cut = false;
-	_Unwind_Backtrace(add_frame, &walk);
+	protect(walk_here, &walk, false);
 	/* 0 and 1 have a meaning of their own in the table. */
 	ret->hash = walk.hash > 1 ? walk.hash : 2;
 }
 
 struct signal_walk {
 	struct bhi_check_trace *trace;
+	void *context;
 	uintptr_t start; /* the frame that was interrupted; those above it are ours */
 	bool is_there;
 	struct bhi_module last;
@@ -105,28 +135,43 @@ static _Unwind_Reason_Code add_signal_frame(struct _Unwind_Context *context, voi
  * A call through a pointer that leads nowhere leaves a pc that no table describes, and
  * the walk would end there. It is the first instruction of the "function", so the caller
  * is known: the context is made to say that the call has just returned, for as long as
- * the walk takes.
+ * the walk takes. Code that was made at run time has such a pc too, and there what is on
+ * top of the stack is no return address, or seldom.
  */
-void bhi_stack_capture_signal(void *context, struct bhi_check_trace *trace)
+static void walk_signal(void *arg)
 {
-	struct signal_walk walk = {.trace = trace};
-	uintptr_t pc = bhi_context_pc(context);
-	mcontext_t saved = *bhi_context_registers(context);
-	bool is_nowhere = !bhi_module_find(pc, &walk.last);
+	struct signal_walk *walk = arg;
+	struct bhi_module module;
 
-	if (is_nowhere) {
-		trace->frames[0] = (bhi_check_frame)BHI_CHECK_NO_MODULE << 48;
-		trace->cfa[0] = bhi_context_sp(context);
-		trace->nr_frames = 1;
-		if (!bhi_context_return(context))
+	walk->start = bhi_context_pc(walk->context);
+	if (!bhi_module_find(walk->start, &module)) {
+		if (!bhi_context_return(walk->context))
+			return;
+		walk->start = bhi_context_pc(walk->context);
+		if (!bhi_module_find(walk->start, &module))
 			return;
 	}
-	walk.start = bhi_context_pc(context);
-	_Unwind_Backtrace(add_signal_frame, &walk);
+	_Unwind_Backtrace(add_signal_frame, walk);
+}
+
+void bhi_stack_capture_signal(void *context, struct bhi_check_trace *trace)
+{
+	struct signal_walk walk = {.trace = trace, .context = context};
+	mcontext_t saved = *bhi_context_registers(context);
+	uintptr_t pc = bhi_context_pc(context);
+	bhi_check_frame frame = name_frame(pc, &walk.last);
+	bool is_nowhere = frame >> 48 == BHI_CHECK_NO_MODULE;
+
+	if (is_nowhere) {
+		trace->frames[0] = frame;
+		trace->cfa[0] = bhi_context_sp(context);
+		trace->nr_frames = 1;
+	}
+	protect(walk_signal, &walk, true);
 	if (is_nowhere)
 		*bhi_context_registers(context) = saved;
 	if (!trace->nr_frames) {
-		trace->frames[0] = name_frame(pc, &walk.last);
+		trace->frames[0] = frame;
 		trace->cfa[0] = bhi_context_sp(context);
 		bhi_store_release(&trace->nr_frames, 1);
 	}

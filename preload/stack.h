@@ -8,6 +8,7 @@
 #ifndef BHI_PRELOAD_STACK_H
 #define BHI_PRELOAD_STACK_H
 
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,17 @@ struct bhi_stack {
 	bhi_check_frame frames[BHI_CHECK_MAX_DEPTH];
 	uint64_t cfa[BHI_CHECK_MAX_DEPTH];
 };
+
+/*
+ * Code without a description, or a stack that was overwritten, leads the unwinder to
+ * addresses that are none; it reads there. Our handler calls this first: it does not
+ * return when the calling thread is in a walk, which ends with the frames it has.
+ */
+static inline void bhi_stack_end_walk(void)
+{
+	if (bhi_thread.walk_end)
+		siglongjmp(*(sigjmp_buf *)bhi_thread.walk_end, 1);
+}
 
 /* Once. @warm: do what the first capture does once, and read what it reads, now. */
 void bhi_stack_start(bool warm);

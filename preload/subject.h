@@ -44,6 +44,7 @@ struct bhi_thread {
 	int benign;       /* in this many bulkhead_benign_begin() */
 	bool is_stranger; /* .tally is shared with other threads */
 	bool has_stack;   /* the alternate signal stack is ours */
+	void *walk_end;   /* sigjmp_buf: where a fault of the unwinder goes on; or NULL */
 	uint32_t number;  /* 0: the main thread, or one not started through us */
 	struct bhi_tally *tally; /* NULL: not known yet */
 };

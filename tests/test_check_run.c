@@ -149,6 +149,21 @@ START_TEST(a_call_to_nowhere_has_the_stack_of_its_caller)
 }
 END_TEST
 
+START_TEST(a_stack_that_cannot_be_walked_keeps_what_was_found)
+{
+	struct bhi_check_result clean, result;
+
+	refuse("subject_faults", "smashed", 160, true, &clean, &result);
+	/* The program's handler was called as ever. */
+	ck_assert_int_eq(result.end, BHI_CHECK_EXITED);
+	ck_assert_int_eq(result.status, 7);
+	ck_assert_uint_eq(result.shared->crash.state, 2);
+	ck_assert_uint_eq(result.shared->crash.program_handles, 1);
+	ck_assert_uint_ge(result.shared->crash.trace.nr_frames, 1);
+	fini(&clean, &result);
+}
+END_TEST
+
 START_TEST(what_is_live_at_the_end_is_known_to_the_byte)
 {
 	struct bhi_check_result clean, result;
@@ -515,6 +530,7 @@ static void add_tests(TCase *tcase)
 		tcase, a_fault_is_found_without_the_number_of_the_call, 0, NR_FAULTS);
 	tcase_add_test(tcase, the_frame_of_a_crash_is_that_of_the_failed_call);
 	tcase_add_test(tcase, a_call_to_nowhere_has_the_stack_of_its_caller);
+	tcase_add_test(tcase, a_stack_that_cannot_be_walked_keeps_what_was_found);
 	tcase_add_test(tcase, what_is_live_at_the_end_is_known_to_the_byte);
 	tcase_add_test(tcase, a_locked_subject_is_not_waited_for_until_the_limit);
 	tcase_add_test(tcase, persistent_and_burst_refuse_what_follows);

@@ -216,6 +216,19 @@ static void thread_overflow(void)
 	pthread_join(id, NULL);
 }
 
+/* The error path writes over its own stack; then it cannot be walked. */
+static void smashed(void)
+{
+	char here[16];
+	char *volatile p = malloc(160);
+
+	signal(SIGSEGV, my_handler);
+	if (!p)
+		memset(here, 'A', (size_t)(p ? 1 : 256));
+	p[0] = 1;
+	free(p);
+}
+
 #define NR_TOGETHER 300
 
 static pthread_cond_t all_there = PTHREAD_COND_INITIALIZER;
@@ -309,6 +322,7 @@ static const struct {
 	{"thread_overflow", thread_overflow},
 	{"threads", threads},
 	{"repaired", repaired},
+	{"smashed", smashed},
 };
 
 int main(int argc, char **argv)
