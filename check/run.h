@@ -13,13 +13,15 @@
 
 /* How all runs of a session are made. Strings are borrowed. */
 struct bhi_check_setup {
-	char *const *command; /* argv, ends with NULL */
+	char *const *command;   /* argv, ends with NULL */
 	const char *interposer; /* path of the shared object */
-	const char *work_dir; /* a folder of ours: each run has a folder of its own in it */
+	const char
+		*work_dir; /* a folder of ours: each run has a folder of its own in it */
 	const char *copy_dir; /* NULL, or the folder of which each run gets a private copy
 				 and starts in */
 	const char *stdin_file; /* NULL: /dev/null */
 	bool follow_children;
+	bool pages;          /* orders are about page calls */
 	uint64_t timeout_ms; /* 0: none (the first clean run has 60 s) */
 	uint64_t max_output; /* bytes on stdout, and on stderr */
 	uint64_t max_memory; /* bytes of address space; 0: no limit */
@@ -30,7 +32,8 @@ enum bhi_check_end {
 	BHI_CHECK_SIGNALED,
 	BHI_CHECK_TIMED_OUT_BUSY,   /* it used the CPU until it was killed */
 	BHI_CHECK_TIMED_OUT_ASLEEP, /* every thread slept */
-	BHI_CHECK_TIMED_OUT_LOCKED, /* every thread slept in a futex without a time limit */
+	BHI_CHECK_TIMED_OUT_LOCKED, /* every thread slept in a futex without a time limit
+				     */
 	BHI_CHECK_TOO_MUCH_OUTPUT,
 	BHI_CHECK_NOT_STARTED, /* exec failed; .status is errno */
 };
@@ -55,8 +58,8 @@ struct bhi_check_result {
  * then @ret is not touched. Several threads of the runner may be in here, with different
  * @slot numbers, which name the run's folder.
  */
-int bhi_check_run(const struct bhi_check_setup *setup, const struct bhi_check_order *order,
-	int slot, struct bhi_check_result *ret);
+int bhi_check_run(const struct bhi_check_setup *setup,
+	const struct bhi_check_order *order, int slot, struct bhi_check_result *ret);
 
 void bhi_check_result_fini(struct bhi_check_result *result);
 
