@@ -23,8 +23,11 @@
  */
 #include "pages.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -214,7 +217,11 @@ static bool is_point(
 static bool decide(struct bhi_check_shared *shared, const struct seccomp_notif *call,
 	struct bhi_check_window *window, uint64_t size)
 {
-	bool is_first = !window->nr_calls++;
+	bool is_first;
+
+	if (window->watch == BHI_CHECK_WATCH_OWN)
+		return false;
+	is_first = !window->nr_calls++;
 
 	if (is_first) {
 		window->function = function_of(call);
@@ -234,17 +241,39 @@ static bool decide(struct bhi_check_shared *shared, const struct seccomp_notif *
 	return true;
 }
 
+/* What the kernel told the process; another one after each exec. */
+static uint64_t read_loader_base(pid_t pid)
+{
+	char path[64];
+	unsigned long entries[2 * 64];
+	ssize_t length;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/auxv", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	length = read(fd, entries, sizeof(entries));
+	(void)close(fd);
+	for (ssize_t i = 0; i + 1 < length / (ssize_t)sizeof(*entries); i += 2) {
+		if (entries[i] == AT_BASE)
+			return entries[i + 1];
+	}
+	return 0;
+}
+
+/* Of the first process's main thread, where the loader is at work. What brk the C library
+ * does by itself gives pages back, in free(3). */
 static void count_elsewhere(
 	struct bhi_check_shared *shared, const struct seccomp_notif *call, pid_t leader)
 {
-	uint64_t at = call->data.instruction_pointer - shared->loader_start;
-
 	if (call->pid != (uint32_t)leader)
 		return;
 	if (!bhi_load_acquire(&shared->started) ||
-		at < shared->loader_end - shared->loader_start)
+		call->data.instruction_pointer - read_loader_base(leader) <
+			shared->loader_size)
 		shared->nr_loader_pages++;
-	else
+	else if (call->data.nr != SYS_brk)
 		shared->nr_other_pages++;
 }
 

@@ -132,6 +132,7 @@ static void take_stacks(
 			by_first_call);
 	session->nr_calls = shared->nr_calls;
 	session->nr_loader_calls = shared->nr_loader_pages;
+	session->nr_other_calls = shared->nr_other_pages;
 }
 
 /* The numbers of all calls of each stack, so that a point can be found without a look at

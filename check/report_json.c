@@ -121,8 +121,10 @@ static void write_totals(struct bhi_out *out, const struct bhi_check_session *se
 	bhi_json_u64(out, "calls", session->nr_calls);
 	bhi_json_u64(out, "points", session->nr_points);
 	bhi_json_u64(out, "runs", session->nr_runs);
-	if (session->nr_loader_calls)
+	if (session->nr_loader_calls || session->nr_other_calls) {
 		bhi_json_u64(out, "loader_calls", session->nr_loader_calls);
+		bhi_json_u64(out, "other_calls", session->nr_other_calls);
+	}
 	bhi_json_u64(out, "left_out", session->nr_left_out);
 	bhi_json_u64(out, "unconfirmed", session->nr_unconfirmed);
 	bhi_json_u64(out, "wall_ns", session->wall_ns);

@@ -45,8 +45,8 @@ void bhi_pages_start(void)
 	state.break_address = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "__curbrk");
 	if (!base || _dl_find_object((void *)base, &loader))
 		return;
-	shared->loader_start = (uint64_t)(uintptr_t)loader.dlfo_map_start;
-	shared->loader_end = (uint64_t)(uintptr_t)loader.dlfo_map_end;
+	shared->loader_size = (uint64_t)((const char *)loader.dlfo_map_end -
+					 (const char *)loader.dlfo_map_start);
 }
 
 /* Its place may be that of another thread which is in a call just now; then the call has
@@ -76,6 +76,8 @@ static enum bhi_check_watch choose(const void *caller)
 	const struct bhi_check_shared *shared = bhi_subject.shared;
 	const struct bhi_check_order *order = &shared->order;
 
+	if (!caller)
+		return BHI_CHECK_WATCH_OWN;
 	if (order->action != BHI_CHECK_INJECT || bhi_load(&shared->nr_injected))
 		return BHI_CHECK_WATCH_COUNT;
 	if (order->caller_module &&

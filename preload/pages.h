@@ -14,11 +14,11 @@
 #ifndef BHI_PRELOAD_PAGES_H
 #define BHI_PRELOAD_PAGES_H
 
-/* Once: tell the runner where the loader is, whose page calls have no window. */
+/* Once: tell the runner how large the loader is, whose page calls have no window. */
 void bhi_pages_start(void);
 
-/* The calling thread is about to make a call on behalf of @caller; has made it. When
- * pages were asked for in it, it is recorded then. errno stays. Signal-safe. */
+/* The calling thread is about to make a call on behalf of @caller, NULL: ours; has made
+ * it. When pages were asked for in it, it is recorded then. errno stays. Signal-safe. */
 void bhi_pages_enter(const void *caller);
 void bhi_pages_leave(void);
 

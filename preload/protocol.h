@@ -141,6 +141,7 @@ enum bhi_check_watch {
 	BHI_CHECK_WATCH_COUNT,
 	BHI_CHECK_WATCH_POINT,  /* its stack is the order's */
 	BHI_CHECK_WATCH_BENIGN, /* the same, but its owner wants it left alone */
+	BHI_CHECK_WATCH_OWN,    /* the interposer asks, for itself */
 };
 
 /*
@@ -188,8 +189,7 @@ struct bhi_check_shared {
 	uint32_t bad_free; /* a pointer was freed twice or never allocated: how often */
 	uint32_t reserved;
 
-	/* The loader's code, from the first process */
-	uint64_t loader_start, loader_end;
+	uint64_t loader_size; /* of what is mapped of it; all processes have the same */
 	/* Written by the runner: page calls of the first process outside all windows */
 	uint64_t nr_loader_pages; /* of the loader */
 	uint64_t nr_other_pages;

@@ -64,10 +64,14 @@ static struct start *make_start(void)
 	struct start *start;
 
 	/* It is not the program that asks. */
+	if (bhi_subject.pages && !bhi_thread.nesting)
+		bhi_pages_enter(NULL);
 	bhi_thread.nesting++;
 	start = mmap(NULL, sizeof(*start), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	bhi_thread.nesting--;
+	if (bhi_thread.has_window && !bhi_thread.nesting)
+		bhi_pages_leave();
 	return start == MAP_FAILED ? NULL : start;
 }
 

@@ -138,6 +138,12 @@ START_TEST(files_and_the_loader_are_let_through)
 	support_record(&loads, &result);
 	ck_assert_str_eq(result.out, "constructor: yes\nloaded\n");
 	bhi_check_result_fini(&result);
+	/* What we map for a thread is not the program's, and nobody else's. */
+	loads = set_up("threads");
+	support_record(&loads, &result);
+	ck_assert_uint_eq(result.shared->nr_threads, 1);
+	ck_assert_uint_eq(result.shared->nr_other_pages, 0);
+	bhi_check_result_fini(&result);
 }
 END_TEST
 
@@ -228,6 +234,84 @@ START_TEST(a_machine_that_does_not_let_us_listen_is_our_error)
 }
 END_TEST
 
+struct call {
+	const char *argv[8];
+	bool is_forbidden;
+};
+
+static void execute(void *arg)
+{
+	const struct call *call = arg;
+	const char *command = getenv("BH_COMMAND");
+
+	if (call->is_forbidden)
+		forbid_seccomp();
+	execv(command, (char **)(uintptr_t)call->argv);
+	exit(125);
+}
+
+/* "bulkhead check --mode=pages OPTION subject_pages HABIT" */
+static int check(const char *option, const char *habit, bool is_forbidden,
+	struct support_output *ret)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--mode=pages", option,
+				    support_subject("subject_pages"), habit},
+		.is_forbidden = is_forbidden};
+
+	if (SUPPORT_SANITIZED)
+		support_skip("an interposer and a sanitizer both replace malloc");
+	if (!getenv("BH_TEST_STATE")) {
+		setenv("XDG_STATE_HOME", support_dir(), 1);
+		setenv("BH_TEST_STATE", "1", 1);
+	}
+	support_capture(execute, &call, ret);
+	return support_exit_status(ret);
+}
+
+static void assert_says(const char *text, const char *part)
+{
+	ck_assert_msg(support_contains(text, part), "no \"%s\" in:\n%s", part, text);
+}
+
+START_TEST(the_command_reports_and_repeats_a_finding)
+{
+	struct support_output output;
+	char option[64];
+	const char *at;
+
+	ck_assert_int_eq(check("--fresh", "maps_unchecked", false, &output), 1);
+	assert_says(output.out, "SIGSEGV in maps_unchecked when mmap in map fails");
+	assert_says(output.out, "when this call fails: mmap of 1048576 bytes");
+	assert_says(output.out, "repeat: bulkhead check --mode pages --replay crash-");
+	assert_says(output.out, "1 calls with 1 stacks seen");
+	assert_says(output.out, "page calls of the loader");
+	assert_says(output.out, "and 0 of the C library for itself");
+	at = strstr(output.out, "crash-");
+	(void)snprintf(option, sizeof(option), "--replay=%.14s", at);
+	support_output_fini(&output);
+	ck_assert_int_eq(check(option, "maps_unchecked", false, &output), 1);
+	ck_assert_str_eq(output.err, "");
+	assert_says(output.out, "SIGSEGV in maps_unchecked when mmap in map fails");
+	support_output_fini(&output);
+	ck_assert_int_eq(check("--json", "maps_unchecked", false, &output), 1);
+	assert_says(output.out, "\"loader_calls\":");
+	assert_says(output.out, "\"function\": \"mmap\"");
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(the_command_says_why_it_cannot_listen)
+{
+	struct support_output output;
+
+	ck_assert_int_eq(check("--fresh", "maps", true, &output), 4);
+	ck_assert_str_eq(output.err,
+		"bulkhead: check: a run: Operation not permitted (mode pages needs "
+		"seccomp(2) with user notifications)\n");
+	support_output_fini(&output);
+}
+END_TEST
+
 /* Programs of the system; none of these dies of a refused page call, or hangs. */
 static const struct program {
 	const char *words[8];
@@ -284,6 +368,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_subject_that_hangs_is_ended);
 	tcase_add_loop_test(tcase, each_run_sees_the_same, 0, NR_ROWS);
 	tcase_add_test(tcase, a_machine_that_does_not_let_us_listen_is_our_error);
+	tcase_add_test(tcase, the_command_reports_and_repeats_a_finding);
+	tcase_add_test(tcase, the_command_says_why_it_cannot_listen);
 	tcase_add_loop_test(
 		tcase, no_page_call_of_a_program_is_a_false_crash, 0, NR_PROGRAMS);
 }
