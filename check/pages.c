@@ -203,8 +203,12 @@ static uint64_t bytes_wanted(const struct seccomp_notif *call, uint64_t present_
 static bool is_point(
 	struct bhi_check_shared *shared, const struct bhi_check_window *window)
 {
-	if (window->watch == BHI_CHECK_WATCH_COUNT ||
-		bhi_add_return(&shared->nr_met, 1) != shared->order.occurrence)
+	const struct bhi_check_order *order = &shared->order;
+
+	if (window->watch == BHI_CHECK_WATCH_COUNT)
+		return false;
+	if (order->call ? window->call != order->call
+			: bhi_add_return(&shared->nr_met, 1) != order->occurrence)
 		return false;
 	if (window->watch == BHI_CHECK_WATCH_POINT)
 		return true;
@@ -224,6 +228,7 @@ static bool decide(struct bhi_check_shared *shared, const struct seccomp_notif *
 	is_first = !window->nr_calls++;
 
 	if (is_first) {
+		window->call = bhi_add_return(&shared->nr_calls, 1);
 		window->function = function_of(call);
 		window->size = size;
 	}

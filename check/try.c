@@ -29,7 +29,7 @@ void bhi_check_order_fill(const struct bhi_check_work *work,
 		.follow_children = work->setup.follow_children,
 		.caller_module = stack->caller_module,
 		.caller_offset = stack->caller_offset};
-	if (hint && !work->setup.pages && point->occurrence <= stack->nr_calls)
+	if (hint && point->occurrence <= stack->nr_calls)
 		ret->call = work->calls[work->first_call[point->stack] +
 					point->occurrence - 1];
 }

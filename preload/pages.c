@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a call is the point is decided when its window is opened, by its stack; whether
- * it asks for pages at all is only known when it does. So it is the runner that counts
- * occurrences, among calls that ask, and the stack of what it refused is noted when the
- * call has returned.
+ * Whether a call asks for pages is only known when it does. So it is the runner that
+ * gives such calls their numbers, and counts occurrences among them. With the hint it
+ * refuses the call of that number, and the stack is compared when the call has returned:
+ * if it is another one the run has drifted, and what was refused does not count. Without
+ * it the stack is compared when the window is opened, for each call from the place of the
+ * point's call.
  *
  * The functions that programs map memory with are here too. mmap(2) and mremap(2) may be
  * called before the real ones are known, and are then no more than their system calls.
@@ -71,6 +73,16 @@ static BHI_NOINLINE bool has_stack_of_order(const struct bhi_check_order *order)
 	return stack.hash == order->stack;
 }
 
+static bool may_be_point(const struct bhi_check_order *order, const void *caller)
+{
+	if (bhi_subject.hint)
+		return true;
+	if (order->caller_module &&
+		!bhi_stack_is_at(caller, order->caller_module, order->caller_offset))
+		return false;
+	return has_stack_of_order(order);
+}
+
 static enum bhi_check_watch choose(const void *caller)
 {
 	const struct bhi_check_shared *shared = bhi_subject.shared;
@@ -78,12 +90,8 @@ static enum bhi_check_watch choose(const void *caller)
 
 	if (!caller)
 		return BHI_CHECK_WATCH_OWN;
-	if (order->action != BHI_CHECK_INJECT || bhi_load(&shared->nr_injected))
-		return BHI_CHECK_WATCH_COUNT;
-	if (order->caller_module &&
-		!bhi_stack_is_at(caller, order->caller_module, order->caller_offset))
-		return BHI_CHECK_WATCH_COUNT;
-	if (!has_stack_of_order(order))
+	if (order->action != BHI_CHECK_INJECT || bhi_load(&shared->nr_injected) ||
+		!may_be_point(order, caller))
 		return BHI_CHECK_WATCH_COUNT;
 	return bhi_thread.benign ? BHI_CHECK_WATCH_BENIGN : BHI_CHECK_WATCH_POINT;
 }
@@ -105,19 +113,30 @@ void bhi_pages_enter(const void *caller)
 	bhi_store(&window->nr_calls, 0);
 }
 
-static BHI_NOINLINE void note(const struct bhi_check_window *window)
+static void note_refused(
+	const struct bhi_check_window *window, const struct bhi_stack *stack)
 {
 	struct bhi_check_shared *shared = bhi_subject.shared;
-	uint64_t call = bhi_add_return(&shared->nr_calls, 1);
+
+	if (stack->hash == shared->order.stack) {
+		bhi_inject_note(stack, window->call, window->function, window->size);
+		return;
+	}
+	bhi_store(&shared->drifted, 1);
+	bhi_store_release(&shared->nr_injected, 0);
+}
+
+static BHI_NOINLINE void note(const struct bhi_check_window *window)
+{
 	struct bhi_stack stack;
 	int error = errno;
 
-	if (shared->order.action == BHI_CHECK_RECORD || window->nr_refused) {
+	if (window->nr_refused) {
 		bhi_stack_capture(&stack);
-		if (window->nr_refused)
-			bhi_inject_note(&stack, call, window->function, window->size);
-		else
-			bhi_table_record(&stack, call, window->function, window->size);
+		note_refused(window, &stack);
+	} else if (bhi_subject.shared->order.action == BHI_CHECK_RECORD) {
+		bhi_stack_capture(&stack);
+		bhi_table_record(&stack, window->call, window->function, window->size);
 	}
 	errno = error;
 }

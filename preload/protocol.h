@@ -139,7 +139,7 @@ struct bhi_check_crash {
 
 enum bhi_check_watch {
 	BHI_CHECK_WATCH_COUNT,
-	BHI_CHECK_WATCH_POINT,  /* its stack is the order's */
+	BHI_CHECK_WATCH_POINT,  /* its stack is the order's, or will be compared */
 	BHI_CHECK_WATCH_BENIGN, /* the same, but its owner wants it left alone */
 	BHI_CHECK_WATCH_OWN,    /* the interposer asks, for itself */
 };
@@ -158,6 +158,7 @@ struct bhi_check_window {
 	uint32_t nr_calls;   /* page calls since it was opened */
 	uint32_t nr_refused; /* of them; all that follow the first one are */
 	uint32_t reserved;
+	uint64_t call;          /* its number, given at the first page call */
 	uint64_t size;          /* bytes the first page call asks for */
 	uint64_t break_address; /* of the C library's copy of the break; 0 not known */
 };

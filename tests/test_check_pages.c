@@ -32,8 +32,8 @@ static struct bhi_check_setup set_up(const char *habit)
 }
 
 /* Record it, then refuse call number @call. */
-static void refuse(const char *habit, uint64_t call, struct bhi_check_result *clean,
-	struct bhi_check_result *ret)
+static void refuse(const char *habit, uint64_t call, bool hint,
+	struct bhi_check_result *clean, struct bhi_check_result *ret)
 {
 	struct bhi_check_setup setup = set_up(habit);
 	struct bhi_check_order order;
@@ -42,11 +42,12 @@ static void refuse(const char *habit, uint64_t call, struct bhi_check_result *cl
 	ck_assert_int_eq(clean->end, BHI_CHECK_EXITED);
 	ck_assert_int_eq(clean->status, 0);
 	ck_assert_uint_eq(clean->shared->nr_injected, 0);
-	order = support_order(clean, call, false);
+	order = support_order(clean, call, hint);
 	setup.timeout_ms = 2000;
 	support_run_order(&setup, &order, ret);
 	ck_assert_uint_eq(ret->shared->nr_injected, 1);
-	ck_assert_uint_eq(ret->shared->nr_met, order.occurrence);
+	ck_assert_uint_eq(ret->shared->drifted, 0);
+	ck_assert_uint_eq(ret->shared->nr_met, hint ? 0 : order.occurrence);
 }
 
 static void fini(struct bhi_check_result *clean, struct bhi_check_result *result)
@@ -86,13 +87,12 @@ static const struct row {
 };
 #define NR_ROWS ((int)(sizeof(rows) / sizeof(rows[0])))
 
-START_TEST(a_refused_page_call_is_what_the_kernel_makes_of_it)
+static void check_row(const struct row *row, bool hint)
 {
-	const struct row *row = &rows[_i];
 	struct bhi_check_result clean, result;
 	const struct bhi_check_shared *shared;
 
-	refuse(row->habit, row->call, &clean, &result);
+	refuse(row->habit, row->call, hint, &clean, &result);
 	shared = result.shared;
 	ck_assert_uint_eq(clean.shared->nr_calls, row->nr_calls);
 	ck_assert_int_eq(result.end, BHI_CHECK_EXITED);
@@ -107,13 +107,41 @@ START_TEST(a_refused_page_call_is_what_the_kernel_makes_of_it)
 	ck_assert_uint_eq(shared->crash.state, 0);
 	fini(&clean, &result);
 }
+
+START_TEST(a_refused_page_call_is_what_the_kernel_makes_of_it)
+{
+	check_row(&rows[_i], true);
+}
+END_TEST
+
+START_TEST(a_page_call_is_found_without_its_number)
+{
+	check_row(&rows[_i], false);
+}
+END_TEST
+
+START_TEST(another_stack_at_the_hint_is_drift)
+{
+	struct bhi_check_setup setup = set_up("remaps");
+	struct bhi_check_result clean, result;
+	struct bhi_check_order order;
+
+	support_record(&setup, &clean);
+	order = support_order(&clean, 1, true);
+	order.call++;
+	support_run_order(&setup, &order, &result);
+	ck_assert_uint_eq(result.shared->drifted, 1);
+	ck_assert_uint_eq(result.shared->nr_injected, 0);
+	ck_assert_uint_eq(result.shared->injected.state, 0);
+	fini(&clean, &result);
+}
 END_TEST
 
 START_TEST(a_result_that_is_not_checked_is_a_crash)
 {
 	struct bhi_check_result clean, result;
 
-	refuse("maps_unchecked", 1, &clean, &result);
+	refuse("maps_unchecked", 1, true, &clean, &result);
 	ck_assert_int_eq(result.end, BHI_CHECK_SIGNALED);
 	ck_assert_int_eq(result.status, SIGSEGV);
 	ck_assert_uint_eq(result.shared->crash.state, 2);
@@ -172,7 +200,7 @@ START_TEST(a_subject_that_hangs_is_ended)
 	struct bhi_check_result clean, result;
 	int pid;
 
-	refuse("sleeps", 1, &clean, &result);
+	refuse("sleeps", 1, true, &clean, &result);
 	ck_assert_int_eq(result.end, BHI_CHECK_TIMED_OUT_ASLEEP);
 	pid = atoi(result.out);
 	ck_assert_int_gt(pid, 1);
@@ -345,7 +373,7 @@ START_TEST(no_page_call_of_a_program_is_a_false_crash)
 	ck_assert_int_eq(clean.status, 0);
 	ck_assert_uint_ge(clean.shared->nr_calls, 1);
 	for (uint64_t call = 1; call <= clean.shared->nr_calls; call++) {
-		struct bhi_check_order order = support_order(&clean, call, false);
+		struct bhi_check_order order = support_order(&clean, call, true);
 
 		support_run_order(&setup, &order, &result);
 		ck_assert_uint_eq(result.shared->nr_injected, 1);
@@ -362,6 +390,8 @@ static void add_tests(TCase *tcase)
 {
 	tcase_add_loop_test(
 		tcase, a_refused_page_call_is_what_the_kernel_makes_of_it, 0, NR_ROWS);
+	tcase_add_loop_test(tcase, a_page_call_is_found_without_its_number, 0, NR_ROWS);
+	tcase_add_test(tcase, another_stack_at_the_hint_is_drift);
 	tcase_add_test(tcase, a_result_that_is_not_checked_is_a_crash);
 	tcase_add_test(tcase, files_and_the_loader_are_let_through);
 	tcase_add_test(tcase, children_are_followed_when_asked);
