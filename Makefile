@@ -90,7 +90,7 @@ cross: ## compile for aarch64 and run what an emulator can, which says what it c
 	@scripts/setup dev
 	@tests/cross/run
 
-cover: ## line coverage of src/ by all tests; fails below COVER_MIN (90) percent
+cover: ## line coverage of src/ by all tests; fails below COVER_MIN (90) percent or unexplained
 	@scripts/setup dev
 	@scripts/cover
 

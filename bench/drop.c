@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The end of a tenant: a group with 610 KiB of live objects (those of mix.h) is dropped
- *by one call, against the destruction of a mimalloc heap with the same objects. Batches
- *of eight are built and then dropped, so that what is dropped is not what was just
- *written; with both backends batches take turns.
+ * by one call, against the destruction of a mimalloc heap with the same objects. Batches
+ * of eight are built and then dropped, so that what is dropped is not what was just
+ * written; with both backends batches take turns.
  *
  *	drop [percent of the rounds] [bulkhead|mimalloc]
  */

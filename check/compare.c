@@ -41,13 +41,40 @@ static bool lines_equal(
 		       line->text + line->len - expected->tail, expected->tail);
 }
 
-/* Numbers are masked whole: the next one may begin or end with another figure. */
-static void mask_line(struct bhi_check_line *expected, const struct bhi_check_line *other)
+/* Where a time or a size differs, other figures of the line may differ in the next run:
+ * the words with figures are masked too, and all between them. */
+static void mask_figures(const struct bhi_check_line *line, size_t *head, size_t *tail)
+{
+	size_t first = 0, last = line->len;
+
+	while (first < *head && !isdigit((unsigned char)line->text[first]))
+		first++;
+	while (first && !isspace((unsigned char)line->text[first - 1]))
+		first--;
+	while (last > line->len - *tail && !isdigit((unsigned char)line->text[last - 1]))
+		last--;
+	while (last < line->len && !isspace((unsigned char)line->text[last]))
+		last++;
+	*head = bhi_min(*head, first);
+	*tail = bhi_min(*tail, line->len - last);
+}
+
+/* Of a file all but the name may be another one. */
+static void mask_file(const struct bhi_check_line *line, size_t *head, size_t *tail)
+{
+	size_t name = line->len;
+
+	while (name && line->text[name - 1] != ' ')
+		name--;
+	*head = 0;
+	*tail = bhi_min(*tail, line->len - name);
+}
+
+static void mask_line(
+	struct bhi_check_line *expected, const struct bhi_check_line *other, bool is_file)
 {
 	size_t shorter = bhi_min(expected->len, other->len), head = 0, tail = 0;
 
-	if (expected->is_masked)
-		shorter = bhi_min(shorter, expected->head + expected->tail);
 	while (head < shorter && expected->text[head] == other->text[head])
 		head++;
 	while (tail < shorter - head && expected->text[expected->len - 1 - tail] ==
@@ -57,9 +84,15 @@ static void mask_line(struct bhi_check_line *expected, const struct bhi_check_li
 		head = bhi_min(head, expected->head);
 		tail = bhi_min(tail, expected->tail);
 	}
+	if (is_file)
+		mask_file(expected, &head, &tail);
+	else
+		mask_figures(expected, &head, &tail);
+	/* Not in the middle of a word. */
 	while (head && isalnum((unsigned char)expected->text[head - 1]))
 		head--;
-	while (tail && isalnum((unsigned char)expected->text[expected->len - tail]))
+	while (tail && !is_file &&
+		isalnum((unsigned char)expected->text[expected->len - tail]))
 		tail--;
 	expected->is_masked = true;
 	expected->head = head;
@@ -231,7 +264,7 @@ void bhi_check_reference_mask(
 		if (lines_equal(&reference->lines[i], &lines[i]))
 			continue;
 		reference->nr_masked += !reference->lines[i].is_masked;
-		mask_line(&reference->lines[i], &lines[i]);
+		mask_line(&reference->lines[i], &lines[i], reference->is_of_files);
 	}
 	free(lines);
 }

@@ -32,7 +32,8 @@ struct bhi_check_reference {
 	struct bhi_check_line *lines;
 	size_t nr_lines;
 	size_t nr_masked;
-	bool varies; /* too much to be masked: .how became LINES or NONE */
+	bool is_of_files; /* lines of files, which end with the name */
+	bool varies;      /* too much to be masked: .how became LINES or NONE */
 };
 
 /* From the output of one clean run. Context of all: may wait. */

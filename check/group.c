@@ -129,11 +129,12 @@ static uint64_t hash_injection(uint64_t hash, const struct bhi_check_backtrace *
  * one library: what the program called there is one cause. */
 static uint64_t hash_leak(uint64_t hash, const struct bhi_check_backtrace *injected)
 {
-	size_t site = bhi_check_injection_site(injected), at = site;
+	size_t site = bhi_check_injection_site(injected), at = injected->nr;
 
-	while (at < injected->nr &&
-		!strcmp(injected->places[at].module, injected->places[site].module))
-		at++;
+	/* The library may be called back, by pthread_once() for one. */
+	while (at > site &&
+		strcmp(injected->places[at - 1].path, injected->places[site].path))
+		at--;
 	/* It is the program itself, or a constructor. */
 	if (at >= injected->nr || bhi_check_is_libc(&injected->places[at]))
 		return hash_injection(hash, injected);
@@ -337,13 +338,15 @@ static char *make_title(const struct bhi_check_test *test)
 	return title;
 }
 
-/* Easiest to look at: an early occurrence, then a short stack. */
-static bool is_better_example(
-	const struct bhi_check_test *test, const struct bhi_check_test *than)
+/* Total, so that the example depends on the set of tests alone. */
+int bhi_check_compare_examples(
+	const struct bhi_check_test *a, const struct bhi_check_test *b)
 {
-	if (test->occurrence != than->occurrence)
-		return test->occurrence < than->occurrence;
-	return test->injected.nr < than->injected.nr;
+	if (a->occurrence != b->occurrence)
+		return a->occurrence < b->occurrence ? -1 : 1;
+	if (a->injected.nr != b->injected.nr)
+		return a->injected.nr < b->injected.nr ? -1 : 1;
+	return (a->stack > b->stack) - (a->stack < b->stack);
 }
 
 static const struct bhi_check_point_stack *find_stack(
@@ -415,7 +418,7 @@ static void add_test(struct bhi_check_session *session, size_t index, size_t *ca
 	finding->tests = bhi_check_grow(
 		finding->tests, &room, finding->nr_tests + 1, sizeof(*finding->tests));
 	finding->tests[finding->nr_tests++] = index;
-	if (!finding->example || is_better_example(test, finding->example))
+	if (!finding->example || bhi_check_compare_examples(test, finding->example) < 0)
 		finding->example = test;
 }
 

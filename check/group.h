@@ -24,6 +24,11 @@ uint64_t bhi_check_test_key(const struct bhi_check_test *test);
 /* "crash-5f3a9c10". Context: any. */
 void bhi_check_format_id(enum bhi_check_class class, uint64_t key, char ret[32]);
 
+/* Negative when @a is easier to look at than @b, of one finding: an early call, a short
+ * stack. 0: the same point. Context: any. */
+int bhi_check_compare_examples(
+	const struct bhi_check_test *a, const struct bhi_check_test *b);
+
 /* Make the findings of the session's tests, in place of those it has. Context: may
  * wait. */
 void bhi_check_group(struct bhi_check_session *session);

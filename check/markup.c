@@ -78,14 +78,12 @@ static void put_one(struct bhi_out *out, const char *text, size_t len)
 {
 	unsigned char c = (unsigned char)*text;
 
-	if (!len || is_no_character(text, len))
-		bhi_outf(out, REPLACEMENT);
-	else if (c == '&' || c == '<' || c == '>' || c == '"' || c == '\'')
+	/* Of the last three a parser makes blanks in attributes. */
+	bool is_escaped = c && strchr("&<>\"'\n\t\r", c);
+
+	if (is_escaped && len)
 		bhi_outf(out, "&#%u;", c);
-	else if (c == '\n' || c == '\t' || c == '\r')
-		/* A parser makes blanks of these in attributes. */
-		bhi_outf(out, "&#%u;", c);
-	else if (c < ' ')
+	else if (!len || c < ' ' || is_no_character(text, len))
 		bhi_outf(out, REPLACEMENT);
 	else
 		for (size_t i = 0; i < len; i++)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "group.h"
 #include "index.h"
 #include "read.h"
 
@@ -171,27 +172,14 @@ static int compare_tests(const void *a, const void *b, void *arg)
 	return x->class < y->class ? -1 : x->class > y->class;
 }
 
-/* What is easier to understand comes first. */
-static int compare_examples(
-	const struct bhi_check_test *x, const struct bhi_check_test *y)
-{
-	if (x->class != y->class)
-		return x->class < y->class ? -1 : 1;
-	if (x->injected.nr != y->injected.nr)
-		return x->injected.nr < y->injected.nr ? -1 : 1;
-	if (x->stack != y->stack)
-		return x->stack < y->stack ? -1 : 1;
-	if (x->occurrence != y->occurrence)
-		return x->occurrence < y->occurrence ? -1 : 1;
-	return 0;
-}
-
 static int compare_claims(const void *a, const void *b)
 {
 	const struct claim *x = a, *y = b;
 	int order = strcmp(x->finding->id, y->finding->id);
 
-	return order ? order : compare_examples(x->finding->example, y->finding->example);
+	return order ? order
+		     : bhi_check_compare_examples(
+			       x->finding->example, y->finding->example);
 }
 
 /* All findings of all parts, by ID; of those with the same one the best example is first.

@@ -4,6 +4,7 @@
 
 #include "group.h"
 #include "allocate.h"
+#include "merge.h"
 #include "plan.h"
 
 /* The module whose turn it is, and its stacks in the order of their first calls. */
@@ -35,7 +36,7 @@ static bool in_shard(const struct bhi_check_plan_options *options,
 {
 	/* By the stack, so that it is the same one on every machine. */
 	return !options->nr_shards ||
-	       stack->hash % options->nr_shards == options->shard - 1;
+	       bhi_check_in_shard(stack->hash, options->shard, options->nr_shards);
 }
 
 static struct turn *find_turn(

@@ -202,6 +202,7 @@ static void take_first(struct bhi_check_work *work, const struct bhi_check_resul
 	bhi_check_reference_init(&work->files, BHI_CHECK_COMPARE_EXACT,
 		result->files ? result->files : "",
 		result->files ? strlen(result->files) : 0);
+	work->files.is_of_files = true;
 	if (result->shared->overflow)
 		add_instability(&work->session,
 			bhi_check_strdup("the program has more stacks or calls than the "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A session for people and for programs. */
+/* A session for people. */
 #ifndef BHI_CHECK_REPORT_H
 #define BHI_CHECK_REPORT_H
 
@@ -16,7 +16,6 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 
 /* The stacks of the clean run, without what came of them. */
 void bhi_check_list_text(struct bhi_out *out, const struct bhi_check_session *session);
-void bhi_check_report_json(struct bhi_out *out, const struct bhi_check_session *session);
 
 /* A command line that a shell reads as the same words; from malloc(3). */
 char *bhi_check_quote(char *const *command);

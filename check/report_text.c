@@ -101,8 +101,6 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 	char *command = bhi_check_quote(session->command);
 
 	bhi_outf(out, "%s  %s\n", finding->id, finding->title);
-	if (finding->is_known)
-		bhi_outf(out, "  known: it is in the baseline\n");
 	bhi_outf(out,
 		"  in %s; %zu tests; %lu calls with %zu stacks of the clean run lead "
 		"to it\n",
@@ -122,6 +120,12 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 	free(command);
 }
 
+/* Told in short: somebody has decided about it. */
+static bool is_accepted(const struct bhi_check_finding *finding)
+{
+	return finding->is_suppressed || finding->is_known;
+}
+
 /* Policy is what somebody decided: a line, not a block. */
 static void write_policies(struct bhi_out *out, const struct bhi_check_session *session)
 {
@@ -130,7 +134,7 @@ static void write_policies(struct bhi_out *out, const struct bhi_check_session *
 	for (size_t i = 0; i < session->nr_findings; i++) {
 		const struct bhi_check_finding *finding = &session->findings[i];
 
-		if (finding->class != BHI_CHECK_POLICY_ABORT || finding->is_suppressed)
+		if (finding->class != BHI_CHECK_POLICY_ABORT || is_accepted(finding))
 			continue;
 		if (is_first)
 			bhi_outf(out,
@@ -146,12 +150,39 @@ static void write_policies(struct bhi_out *out, const struct bhi_check_session *
 		bhi_outf(out, "\n");
 }
 
+static void write_accepted(struct bhi_out *out, const struct bhi_check_session *session)
+{
+	const char *heading = "Suppressed:\n";
+
+	for (size_t i = 0; i < session->nr_findings; i++) {
+		const struct bhi_check_finding *finding = &session->findings[i];
+
+		if (!finding->is_suppressed)
+			continue;
+		bhi_outf(out, "%s  %s  %s\n    # %s\n", heading, finding->id,
+			finding->title,
+			finding->suppressed_by ? finding->suppressed_by : "");
+		heading = "";
+	}
+	bhi_outf(out, "%s", *heading ? "" : "\n");
+	heading = "Known, from the baseline:\n";
+	for (size_t i = 0; i < session->nr_findings; i++) {
+		const struct bhi_check_finding *finding = &session->findings[i];
+
+		if (!finding->is_known || finding->is_suppressed)
+			continue;
+		bhi_outf(out, "%s  %s  %s\n", heading, finding->id, finding->title);
+		heading = "";
+	}
+	bhi_outf(out, "%s", *heading ? "" : "\n");
+}
+
 static void count_findings(
 	const struct bhi_check_session *session, uint64_t ret[BHI_CHECK_NR_CLASSES])
 {
 	memset(ret, 0, BHI_CHECK_NR_CLASSES * sizeof(*ret));
 	for (size_t i = 0; i < session->nr_findings; i++)
-		ret[session->findings[i].class] += !session->findings[i].is_suppressed;
+		ret[session->findings[i].class] += !is_accepted(&session->findings[i]);
 }
 
 static void write_closing(struct bhi_out *out, const struct bhi_check_session *session)
@@ -231,10 +262,11 @@ void bhi_check_report_text(struct bhi_out *out, const struct bhi_check_session *
 	for (size_t i = 0; i < session->nr_findings; i++) {
 		const struct bhi_check_finding *finding = &session->findings[i];
 
-		if (finding->class != BHI_CHECK_POLICY_ABORT && !finding->is_suppressed)
+		if (finding->class != BHI_CHECK_POLICY_ABORT && !is_accepted(finding))
 			bhi_check_finding_text(out, session, finding);
 	}
 	write_policies(out, session);
+	write_accepted(out, session);
 	write_closing(out, session);
 }
 

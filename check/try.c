@@ -251,6 +251,9 @@ static bool needs_confirmation(struct bhi_check_work *work,
 		return !has_hung_before(work, point->site);
 	case BHI_CHECK_WRONG_SILENT:
 	case BHI_CHECK_WRONG_MESSAGE:
+	/* What a program's other threads have done at its end is not always the same. */
+	case BHI_CHECK_LEAK:
+	case BHI_CHECK_LOCK_HELD:
 		return true;
 	default:
 		return work->is_unstable && class < BHI_CHECK_POLICY_ABORT;

@@ -734,6 +734,65 @@ struct bh_oom_event {
 	uint64_t reaped_ns; /* from the kill until the last of them was back */
 };
 
+/* --------------------------------------------------------- injected failures */
+
+/*
+ * Requests that could be served are made to fail, so that what a program does then is
+ * run. Where it happens nothing was looked for yet: an injected failure reclaims nothing,
+ * kills nobody and is no failed request in the report; it is NULL and ENOMEM. BH_NOFAIL
+ * requests are never made to fail. Kinds, settings and their order are those of the
+ * kernel's fault injection; bh_fault_set(3) has them all.
+ */
+enum bh_fault_kind {
+	BH_FAULT_SLAB, /* bh_alloc and the like up to 128 KiB, bh_cache_alloc */
+	BH_FAULT_PAGE, /* pages: of bh_alloc_pages, slabs, large objects; private ones */
+	BH_FAULT_SYSCALL, /* mmap(2) of the library */
+};
+
+/*
+ * Set what is to fail: @settings as in BULKHEAD_FAIL, for instance
+ *
+ *	"slab:probability=10,times=-1,ignore-gfp-wait=N;page:min-order=0"
+ *
+ * What is not named stays as it was; "off", or NULL, is all defaults: nothing fails. The
+ * names of functions and modules are looked up now. Returns 0; -EINVAL, with one line on
+ * standard error that says what is wrong and where, and nothing set; -ENOMEM when the
+ * library cannot start. May wait.
+ */
+int bh_fault_set(const char *settings);
+
+/*
+ * The @nth eligible request of this thread from now, of any kind, fails, once; 0: none.
+ * Only filters of the kind and of the stack have a say. Returns 0, or -ENOMEM when the
+ * library cannot start. bh_fault_left: how many of them are left, 0 when it has failed,
+ * or none was set. Signal-safe. A child of fork(2) has none.
+ */
+int bh_fault_nth(unsigned nth);
+unsigned bh_fault_left(void);
+
+/*
+ * Whom the setting task-filter lets fail: @task, on whichever thread, or this thread
+ * (NULL), inside of any task and outside. @is_marked: 0 or 1, anything else is -EINVAL.
+ * A new task has the mark of who makes it, as a child of fork(2) in the kernel; a new
+ * thread has none. Returns 0.
+ *
+ * bh_fault_mark_cache: the same for the setting cache-filter. -EINVAL for NULL, too.
+ */
+int bh_fault_mark(struct bh_task *task, int is_marked);
+int bh_fault_mark_cache(struct bh_cache *cache, int is_marked);
+
+struct bh_fault_stat {
+	uint64_t nr_calls;  /* eligible requests, while anything was set */
+	uint64_t nr_failed; /* of these: made to fail */
+	uint64_t space;     /* bytes, or pages, that pass before; what is left */
+	int64_t times;      /* failures left, -1: no end */
+	uint32_t probability, interval;
+	uint32_t reserved[4];
+};
+
+/* Fill *@ret. Returns 0, -EINVAL, or -ENOMEM when the library cannot start. */
+int bh_fault_stat(enum bh_fault_kind kind, struct bh_fault_stat *ret);
+
 /* ------------------------------------------------------------ looking inside */
 
 enum bh_format {

@@ -34,8 +34,8 @@ bool bhi_lab_search_is_failure(const struct bhi_lab_outcome *outcome)
 int bhi_lab_search_once(const struct bhi_lab_scenario *scenario, int era, uint64_t seed,
 	struct bhi_lab_outcome *outcome)
 {
-	return bhi_lab_child_run(scenario, era, seed & 1 ? BHI_LAB_RANDOM : BHI_LAB_PCT,
-		seed, true, outcome);
+	return bhi_lab_child_run(
+		scenario, era, bhi_lab_strategy_of(seed), seed, true, outcome);
 }
 
 static void note(struct bhi_lab_search_result *result,

@@ -34,8 +34,8 @@ int bhi_lab_search_run(
 	const struct bhi_lab_search *search, struct bhi_lab_search_result *ret);
 
 /*
- * One run of @seed; the same as the search's. Half of the seeds use random schedules, the
- * others priorities. *@outcome comes from bhi_lab_outcome_new(). 0 or -errno.
+ * One run of @seed, under bhi_lab_strategy_of() it; the same as the search's. *@outcome
+ * comes from bhi_lab_outcome_new(). 0 or -errno.
  */
 int bhi_lab_search_once(const struct bhi_lab_scenario *scenario, int era, uint64_t seed,
 	struct bhi_lab_outcome *outcome);

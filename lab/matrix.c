@@ -21,8 +21,9 @@ int bhi_lab_cell_run(const struct bhi_lab_scenario *scenario, int era, bool quie
 	if (!outcome)
 		return -ENOMEM;
 	r = bhi_lab_child_run(scenario, era,
-		scenario->has_seed ? BHI_LAB_PCT : BHI_LAB_ORDERLY, scenario->seed, quiet,
-		outcome);
+		scenario->has_seed ? bhi_lab_strategy_of(scenario->seed)
+				   : BHI_LAB_ORDERLY,
+		scenario->seed, quiet, outcome);
 	if (r)
 		return r;
 	*ret = (struct bhi_lab_cell){

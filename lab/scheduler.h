@@ -30,6 +30,13 @@ enum bhi_lab_strategy {
 	BHI_LAB_PCT,
 };
 
+/* What a seed stands for, in a search and in a scenario: random choices for half of
+ * them, priorities for the others. */
+static inline enum bhi_lab_strategy bhi_lab_strategy_of(uint64_t seed)
+{
+	return seed & 1 ? BHI_LAB_RANDOM : BHI_LAB_PCT;
+}
+
 struct bhi_lab_sched_hooks {
 	/* A thread is about to sleep. */
 	void (*sleeps)(int thread);

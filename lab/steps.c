@@ -319,9 +319,10 @@ static int do_kill(struct bhi_lab_run_task *task)
 	} else if (other) {
 		bh_task_get(other);
 		(void)bh_task_kill(other);
-		/* Our reference has kept it, so it may have been chosen after its end. */
+		/* Our reference has kept it, so it may have been chosen after its end,
+		 * and its killer may not have got as far as telling it. */
 		if (!plan->task && !plan->was_killed &&
-			bhi_task_killed(other) == BH_KILLED_OOM)
+			other->kill.cause.reason == BH_KILLED_OOM)
 			bhi_lab_run.nr_late_victims++;
 		bh_task_put(other);
 	}

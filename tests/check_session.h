@@ -194,9 +194,10 @@ static inline void made_example(
 {
 	const struct bhi_check_test *now = finding->example;
 
-	if (test->injected.nr > now->injected.nr)
-		return;
-	if (test->injected.nr < now->injected.nr || test->stack < now->stack)
+	if (test->occurrence != now->occurrence ? test->occurrence < now->occurrence
+		: test->injected.nr != now->injected.nr
+			? test->injected.nr < now->injected.nr
+			: test->stack < now->stack)
 		finding->example = test;
 }
 

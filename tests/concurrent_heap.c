@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "alloc/heap.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/testpoint.h"
 #include "reclaim/reclaim.h"
 #include "support.h"
@@ -784,6 +784,70 @@ START_TEST(a_heap_that_a_thread_looks_at_is_not_dropped_under_it)
 }
 END_TEST
 
+START_TEST(dropping_what_one_thread_made_waits_for_no_other)
+{
+	struct bh_group *groups[2];
+	struct worker *worker;
+
+	start();
+	for (int i = 0; i < 2; i++)
+		groups[i] = support_group(NULL, "group");
+	worker = hire(groups[0]);
+	send_to(worker, take_one, BHI_TP_FIND_HEAP);
+	/* The worker is in its section: a claim would not return. */
+	take(groups[1], 1);
+	take(groups[1], own_size());
+	ck_assert_int_eq(bh_charge(groups[1], 1, 0), 0);
+	bh_uncharge(groups[1], 1);
+	ck_assert_int_eq(bh_group_drop(groups[1]), 0);
+	ck_assert_uint_eq(bhi_load(&groups[1]->counter.usage), 0);
+	go_on(worker);
+	dismiss(worker);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(bh_group_drop(groups[i]), 0);
+		bh_group_put(groups[i]);
+	}
+	end();
+}
+END_TEST
+
+static void charge_one(struct worker *self)
+{
+	ck_assert_int_eq(bh_charge(self->group, 1, 0), 0);
+	bh_uncharge(self->group, 1);
+}
+
+START_TEST(dropping_a_group_takes_what_any_thread_holds_in_stock_for_it)
+{
+	struct bh_group *group, *child;
+	struct worker *workers[2];
+
+	start();
+	group = support_group(NULL, "group");
+	child = support_group(group, "child");
+	for (int i = 0; i < 2; i++)
+		workers[i] = hire(group);
+	/* One other thread; this one and another; others, and one below. */
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2; i++) {
+			workers[i]->group = i ? child : group;
+			if (round == 2 || !i)
+				let(workers[i], charge_one);
+		}
+		if (round == 1)
+			bh_free(take(group, own_size()));
+		ck_assert_int_gt(bhi_load(&group->counter.usage), 0);
+		ck_assert_int_eq(bh_group_drop(group), 0);
+		ck_assert_int_eq(bhi_load(&group->counter.usage), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		dismiss(workers[i]);
+	bh_group_put(child);
+	bh_group_put(group);
+	end();
+}
+END_TEST
+
 START_TEST(heaps_of_an_ending_thread_may_go_before_it_has_ended)
 {
 	struct bh_group *dropped, *deleted;
@@ -1153,6 +1217,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, a_slab_about_to_be_emptied_is_not_taken_from_its_owner);
 	tcase_add_test(tcase, a_group_is_deleted_before_or_after_an_object_of_it_grows);
 	tcase_add_test(tcase, a_heap_that_a_thread_looks_at_is_not_dropped_under_it);
+	tcase_add_test(tcase, dropping_what_one_thread_made_waits_for_no_other);
+	tcase_add_test(
+		tcase, dropping_a_group_takes_what_any_thread_holds_in_stock_for_it);
 	tcase_add_test(tcase, heaps_of_an_ending_thread_may_go_before_it_has_ended);
 	tcase_add_test(tcase, producers_and_consumers_leave_nothing_behind);
 	tcase_add_test(tcase, producers_and_consumers_get_by_without_membarrier);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/sys.h"
 
 #include "support.h"

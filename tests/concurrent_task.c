@@ -225,7 +225,7 @@ START_TEST(a_victim_that_publishes_its_memory_never_publishes_a_wrong_byte)
 		struct bh_task *task = support_task(NULL, "publisher", 0);
 		struct bh_report report;
 
-		publisher.with = 0x0101010101010101 * (1 + round % 250);
+		publisher.with = 0x0101010101010101ul * (1 + round % 250);
 		bhi_store(&publisher.nr_copies, 0);
 		bhi_store_release(&publisher.task, bh_task_get(task));
 		ck_assert_int_eq(bh_task_enter(task, _i ? publish_objects : publish, NULL,

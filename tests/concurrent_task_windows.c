@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/policy.h"
 #include "oom/reaper.h"
 #include "support.h"

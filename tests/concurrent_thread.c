@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/process.h"
 #include "base/thread.h"
 #include "support.h"

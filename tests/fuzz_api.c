@@ -20,7 +20,7 @@
 
 #include "account/stock.h"
 #include "alloc/heap.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 
 #include "fuzz.h"
 

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "account/stock.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "fuzz_locks.h"
 #include "fuzz_private.h"
 #include "reclaim/reclaim.h"

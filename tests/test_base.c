@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/bug.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/pool.h"

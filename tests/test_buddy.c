@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "alloc/dirty.h"
+#include "alloc/page_batch.h"
 #include "buddy.h"
 
 /* ThreadSanitizer leaves no range of several TiB free. */
@@ -519,6 +520,50 @@ START_TEST(pages_put_from_inside_a_section_go_to_the_buddy)
 }
 END_TEST
 
+/* More blocks than a batch takes before it gives some back, in more blocks of 4 MiB than
+ * it has maps for, and in an order in which few neighbours meet. */
+START_TEST(a_batch_gives_back_blocks_of_every_order_wherever_they_lie)
+{
+	enum {
+		NR = 200
+	};
+	static void *blocks[NR];
+	struct bhi_page_batch batch;
+	bool zeroed;
+
+	start_buddy(128 * MIB);
+	for (unsigned i = 0; i < NR; i++) {
+		blocks[i] = bhi_pages_alloc(i % 9, &zeroed);
+		ck_assert_ptr_nonnull(blocks[i]);
+	}
+	bhi_page_batch_init(&batch);
+	bhi_page_batch_fini(&batch);
+	bhi_page_batch_init(&batch);
+	for (unsigned i = 0; i < NR; i++) {
+		unsigned at = i * 77 % NR;
+
+		bhi_page_batch_add(&batch, blocks[at], at % 9);
+	}
+	bhi_page_batch_fini(&batch);
+	ck_assert_uint_eq(held(), 0);
+	expect_all_merged();
+}
+END_TEST
+
+START_TEST(adding_a_block_to_a_batch_twice_aborts)
+{
+	struct bhi_page_batch batch;
+	bool zeroed;
+	void *block;
+
+	start_buddy(16 * MIB);
+	block = bhi_pages_alloc(3, &zeroed);
+	bhi_page_batch_init(&batch);
+	bhi_page_batch_add(&batch, block, 3);
+	bhi_page_batch_add(&batch, block, 3);
+}
+END_TEST
+
 START_TEST(freeing_a_block_twice_aborts)
 {
 	void *p;
@@ -648,6 +693,9 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, pages_put_from_inside_a_section_go_to_the_buddy);
 	tcase_add_test_raise_signal(tcase, freeing_a_block_twice_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tcase, freeing_a_run_twice_aborts, SIGABRT);
+	tcase_add_test(tcase, a_batch_gives_back_blocks_of_every_order_wherever_they_lie);
+	tcase_add_test_raise_signal(
+		tcase, adding_a_block_to_a_batch_twice_aborts, SIGABRT);
 	tcase_add_test(tcase, the_audit_notices_whatever_is_wrong);
 	tcase_add_test(tcase, the_audit_notices_neighbours_that_are_not_merged);
 }

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "buddy.h"
 
 /* The failure loop: a body that meets all the calls that may be refused. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "buddy.h"
 
 #define ZONE     (96 * MIB)

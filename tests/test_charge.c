@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "account/stock.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/policy.h"
 #include "oom/oom.h"
 #include "support.h"

@@ -24,6 +24,8 @@ static void execute(void *arg)
 
 	for (int i = 0; i < 2 && call->env[i]; i++)
 		putenv((char *)(uintptr_t)call->env[i]);
+	if (!command)
+		exit(125);
 	execv(command, (char **)(uintptr_t)call->argv);
 	perror(command);
 	exit(125);
@@ -351,6 +353,19 @@ START_TEST(sqlite_has_no_wrong_output)
 }
 END_TEST
 
+START_TEST(lua_handles_every_failure)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--shard", "1/2", "--",
+				    "lua5.4", "-e", "print(#string.rep('x', 9))"}};
+	struct support_output output;
+
+	run_call(&call, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	assert_says(&output, "Findings: none.");
+	support_output_fini(&output);
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, each_cause_is_one_finding);
@@ -367,6 +382,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, mistakes_and_failing_programs_have_their_own_status);
 	tcase_add_test(tcase, jq_ends_by_its_own_policy);
 	tcase_add_test(tcase, sqlite_has_no_wrong_output);
+	tcase_add_test(tcase, lua_handles_every_failure);
 }
 
 int main(void)

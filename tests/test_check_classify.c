@@ -297,6 +297,11 @@ static const struct compare_row compare_rows[] = {
 		"pid 7 down\nx\n", "line 1 is \"pid 7 down\", not \"pid 120 up\""},
 	{BHI_CHECK_COMPARE_EXACT, {"pid 120 up\nx\n", "pid 133 up\nx\n"}, "pid 120 up\n",
 		"line 2 is missing: \"x\""},
+	{BHI_CHECK_COMPARE_EXACT, {"at 1:05 p1 up\n", "at 1:05 p2 up\n"},
+		"at 1:06 p3 up\n", NULL},
+	{BHI_CHECK_COMPARE_EXACT, {"at 1:05 p1 up\n", "at 1:05 p2 up\n"},
+		"on 1:06 p3 up\n", "line 1 is \"on 1:06 p3 up\", not \"at 1:05 p1 up\""},
+	{BHI_CHECK_COMPARE_EXACT, {"p1 of 7\n", "p2 of 7\n"}, "p3 of 8\n", NULL},
 	{BHI_CHECK_COMPARE_EXACT, {"1 a\n2 b\n", "1 a\n3 b\n", "5 a\n2 b\n"},
 		"7 a\n8 b\n", NULL},
 	/* Another order each time. */
@@ -325,6 +330,29 @@ START_TEST(output_is_compared_with_that_of_clean_runs)
 	if (differs)
 		ck_assert_str_eq(difference, row->difference);
 	free(difference);
+	bhi_check_reference_fini(&reference);
+}
+END_TEST
+
+START_TEST(a_file_that_varies_is_known_by_its_name)
+{
+	static const char clean[] = "0a1b 117 100644 b.log\n77aa 8 100644 c\n";
+	static const char again[] = "0c1f 117 100644 b.log\n77aa 8 100644 c\n";
+	static const char other[] = "9e00 120 100644 b.log\n77aa 8 100644 c\n";
+	static const char moved[] = "9e00 120 100644 a.log\n77aa 8 100644 c\n";
+	static const char empty[] = "9e00 120 100644 b.log\n0000 0 100644 c\n";
+	struct bhi_check_reference reference;
+
+	bhi_check_reference_init(
+		&reference, BHI_CHECK_COMPARE_EXACT, clean, sizeof(clean) - 1);
+	reference.is_of_files = true;
+	bhi_check_reference_mask(&reference, again, sizeof(again) - 1);
+	ck_assert(
+		!bhi_check_reference_differs(&reference, other, sizeof(other) - 1, NULL));
+	ck_assert(
+		bhi_check_reference_differs(&reference, moved, sizeof(moved) - 1, NULL));
+	ck_assert(
+		bhi_check_reference_differs(&reference, empty, sizeof(empty) - 1, NULL));
 	bhi_check_reference_fini(&reference);
 }
 END_TEST
@@ -367,6 +395,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, marks_of_the_owner_are_believed);
 	tcase_add_loop_test(tcase, output_is_compared_with_that_of_clean_runs, 0,
 		(int)bhi_array_size(compare_rows));
+	tcase_add_test(tcase, a_file_that_varies_is_known_by_its_name);
 	tcase_add_test(tcase, a_new_line_is_one_that_no_clean_run_has);
 	tcase_add_test(tcase, every_class_has_a_name_that_is_read_back);
 }

@@ -129,12 +129,27 @@ START_TEST(slabs_grow_with_their_owner_up_to_64_kib_or_eight_objects)
 }
 END_TEST
 
+START_TEST(an_object_begins_where_its_size_divides_the_offset)
+{
+	bhi_classes_init();
+	for (unsigned i = 0; i < BHI_NR_CLASSES; i++) {
+		unsigned nr_wrong = 0;
+
+		for (size_t offset = 0; offset < (size_t)1 << 20; offset += 8)
+			nr_wrong += bhi_class_divides(i, offset) !=
+				    (offset % bhi_class_sizes[i] == 0);
+		ck_assert_uint_eq(nr_wrong, 0);
+	}
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, every_size_fits_into_its_class_and_not_into_the_one_before);
 	tcase_add_test(tcase, class_sizes_rise_and_are_their_own_class);
 	tcase_add_test(tcase, waste_is_at_most_15_bytes_up_to_128_and_an_eighth_above);
 	tcase_add_test(tcase, the_table_and_the_computation_agree);
+	tcase_add_test(tcase, an_object_begins_where_its_size_divides_the_offset);
 	tcase_add_test(
 		tcase, a_slab_holds_an_object_and_wastes_at_most_an_eighth_at_its_end);
 	tcase_add_test(tcase, the_first_slab_of_a_class_is_the_smallest_that_will_do);

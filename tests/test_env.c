@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/env.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "task/task.h"
 
 #include "support.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The failure loop: each public function is run with its first, second, ... internal
- * request to the system or to a lower floor refused, once or from then on, until a run
+ * request to the system or to a lower floor refused, once or from then on, and with the
+ * fail-nth of its thread, which counts the requests of the API as well, until a run
  * meets no refusal any more. Each run is a process of its own, so that each begins with
  * nothing mapped, cached or kept. Afterwards the function has succeeded or given a
  * documented error, the books agree, nothing is charged that does not live, there is
@@ -20,10 +21,11 @@
 
 #include "task/window.h"
 #include "base/bug.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 #include "reclaim/reclaim.h"
 #include "support.h"
+#include "support_fault.h"
 #include "support_memory.h"
 
 #define ZONE       (64 * MIB)
@@ -46,7 +48,7 @@
 #endif
 
 /* More refusals than any function meets. */
-#define MOST_POINTS 200
+#define MOST_POINTS 400
 
 /* What a body works on; a process runs one body. */
 static struct {
@@ -574,6 +576,39 @@ static int run_audit(void)
 	return bh_audit();
 }
 
+static int run_fault_set(void)
+{
+	return bh_fault_set("slab:times=3;page:space=1M");
+}
+
+/* It is the loop's own means. */
+static int run_fault_nth(void)
+{
+	return bh_fault_nth(bh_fault_left());
+}
+
+static int run_fault_left(void)
+{
+	return bh_fault_left() > MOST_POINTS ? -EINVAL : 0;
+}
+
+static int run_fault_mark(void)
+{
+	return bh_fault_mark(NULL, 1);
+}
+
+static int run_fault_mark_cache(void)
+{
+	return bh_fault_mark_cache(world.cache, 1);
+}
+
+static int run_fault_stat(void)
+{
+	struct bh_fault_stat stat;
+
+	return bh_fault_stat(BH_FAULT_PAGE, &stat);
+}
+
 struct body {
 	const char *function;
 	int (*run)(void);
@@ -651,6 +686,12 @@ static const struct body bodies[] = {
 	BODY(bh_report_write, run_report_json, start_cached),
 	BODY(bh_audit, run_audit, start_alone, NO_MEMORY),
 	BODY(bh_audit, run_audit, start_cached, NO_MEMORY),
+	BODY(bh_fault_set, run_fault_set, start_alone, NO_MEMORY),
+	BODY(bh_fault_nth, run_fault_nth, start_alone, NO_MEMORY),
+	BODY(bh_fault_left, run_fault_left, start_alone),
+	BODY(bh_fault_mark, run_fault_mark, start_group),
+	BODY(bh_fault_mark_cache, run_fault_mark_cache, start_cache),
+	BODY(bh_fault_stat, run_fault_stat, start_alone, NO_MEMORY),
 };
 
 static bool is_documented(const struct body *body, int r)
@@ -776,7 +817,7 @@ static void run_body(const struct body *body, unsigned nth, enum bhi_failpoint_m
 
 	body->prepare();
 	nr_files = count_files();
-	bhi_failpoint_arm(nth, mode, kinds);
+	support_arm(nth, mode, kinds);
 	r = body->run();
 	nr_hit = bhi_failpoint_disarm();
 	if (!is_documented(body, r)) {
@@ -871,12 +912,20 @@ static unsigned run_until_unmet(const struct body *body, enum bhi_failpoint_mode
 
 	run_unrefused(&call);
 	while (run_call(&call)) {
-		call.nth++;
+		/* Hundreds of objects are hundreds of requests, one like the other. */
+		call.nth += SANITIZED && mode == BHI_FP_NTH ? 1 + call.nth / 16 : 1;
 		ck_assert_uint_le(call.nth, MOST_POINTS);
 	}
 	return call.nth - 1;
 }
 
+START_TEST(whatever_the_thread_is_refused_the_function_fails_as_documented_or_succeeds)
+{
+	run_until_unmet(&bodies[_i], BHI_FP_NTH);
+}
+END_TEST
+
+/* By whichever thread. */
 START_TEST(whatever_is_refused_once_the_function_fails_as_documented_or_succeeds)
 {
 	run_until_unmet(&bodies[_i], BHI_FP_ONCE);
@@ -985,6 +1034,9 @@ static void add(TCase *tcase)
 {
 	int nr = (int)bhi_array_size(bodies);
 
+	tcase_add_loop_test(tcase,
+		whatever_the_thread_is_refused_the_function_fails_as_documented_or_succeeds,
+		0, nr);
 	tcase_add_loop_test(tcase,
 		whatever_is_refused_once_the_function_fails_as_documented_or_succeeds, 0,
 		nr);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "alloc/map.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "private.h"
 
 #define ZONE   (256 * MIB)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "account/stock.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 #include "reclaim/background.h"
 #include "support.h"

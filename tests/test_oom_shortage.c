@@ -161,6 +161,49 @@ START_TEST(without_a_last_look_under_the_lock_one_shortage_would_have_two_victim
 }
 END_TEST
 
+/* The victim of a shortage ends between the last look and the choice of another. */
+static unsigned kills_after_one_that_just_ended(void)
+{
+	struct bh_group *group = support_limited(NULL, "group", 16 * MIB);
+	struct bh_task *asker = support_task(group, "asker", -500);
+	struct bh_task *victim = support_idle_task(group, "victim", 0, 7 * MIB);
+	struct bh_task *idle = support_idle_task(group, "idle", 0, 7 * MIB);
+	struct want want = {.size = 4 * MIB, .by_call = true};
+	struct support_entry asking;
+	unsigned nr;
+
+	support_stop_at(&late, BHI_TP_LOOKED, SUPPORT_INSIDE);
+	support_enter(&asking, asker, ask, &want);
+	support_stop_await(&late);
+	ck_assert_int_eq(bh_task_kill(victim), 0);
+	support_await_reaped(victim);
+	support_stop_go_on(&late);
+	ck_assert_int_eq(support_enter_end(&asking), 0);
+	nr = (unsigned)support_stat(group).local.oom_kill;
+	ck_assert_int_eq(is_killed(idle), nr == 1);
+	bh_task_put(victim);
+	bh_task_put(idle);
+	bh_task_put(asker);
+	bh_group_put(group);
+	support_end();
+	return nr;
+}
+
+START_TEST(what_a_victim_gives_back_after_the_last_look_saves_the_next)
+{
+	support_start_tasks(TASK_ZONE, 0);
+	ck_assert_uint_eq(kills_after_one_that_just_ended(), 0);
+}
+END_TEST
+
+START_TEST(without_a_look_after_the_choice_there_would_be_a_second_victim)
+{
+	support_start_tasks(TASK_ZONE, 0);
+	bhi_policy.without.last_look = true;
+	ck_assert_uint_eq(kills_after_one_that_just_ended(), 1);
+}
+END_TEST
+
 /* Three shortages while the reaper is busy with the victim of the first. */
 static struct support_stop busy;
 static struct shortage {
@@ -253,6 +296,10 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, who_comes_late_to_a_shortage_that_is_over_kills_nobody);
 	tcase_add_test(tcase,
 		without_a_last_look_under_the_lock_one_shortage_would_have_two_victims);
+	tcase_add_test(
+		tcase, what_a_victim_gives_back_after_the_last_look_saves_the_next);
+	tcase_add_test(
+		tcase, without_a_look_after_the_choice_there_would_be_a_second_victim);
 	tcase_add_test(tcase, ooms_while_the_reaper_is_busy_lose_no_victim);
 	tcase_add_test(tcase, were_the_hand_over_no_list_one_victim_would_be_lost);
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "alloc/map.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/testpoint.h"
 #include "oom/events.h"
 #include "private.h"

@@ -468,42 +468,106 @@ START_TEST(a_large_object_is_resized_in_place_and_its_charge_follows)
 }
 END_TEST
 
-#define MANY 4000
-
-static int give_back(void *arg)
+/* One of more than a class grows into what is free behind it, and where it has a span of
+ * its own it is moved but once for a doubling. */
+static int grow_by_steps(void *arg)
 {
-	static void *objects[MANY];
-	const size_t kinds[] = {500, 4096, 30000, 40000};
+	unsigned nr_moves = 0;
+	size_t had = 40 * KIB;
+	char *p = bh_malloc(had), *q;
 
-	for (size_t k = 0; k < bhi_array_size(kinds); k++) {
-		size_t sum = (size_t)MANY * kinds[k];
+	memset(p, 'g', had);
+	q = bh_realloc(p, 100 * KIB);
+	ck_assert_ptr_eq(p, q);
+	q = bh_malloc(4 * KIB * 60);
+	for (size_t size = had; size < 40 * MIB; size += size / 16) {
+		char *moved = bh_realloc(p, size);
 
-		for (int i = 0; i < MANY; i++)
-			objects[i] = bh_malloc(kinds[k]);
-		ck_assert_uint_ge(bytes_here(), sum);
-		/* At most an eighth of a slab is waste, and what grows does by doubling.
-		 */
-		ck_assert_uint_le(bytes_here(), sum + sum / 4 + 2 * MIB);
+		ck_assert_ptr_nonnull(moved);
+		nr_moves += moved != p;
+		p = moved;
+		ck_assert_int_eq(p[0], 'g');
+		ck_assert_int_eq(p[had - 1], 'g');
+		memset(p, 'g', size);
+		had = size;
 		ck_assert_uint_eq(support_usage(arg), bytes_here());
-		for (int i = 0; i < MANY; i++)
-			bh_free(objects[i]);
-		/* 64 idle pages, and for each class a slab or two. */
-		ck_assert_uint_le(bytes_here(), 256 * KIB + (k + 1) * 512 * KIB);
-		ck_assert_uint_eq(support_usage(arg), bytes_here());
-		ck_assert_int_eq(bh_audit(), 0);
 	}
+	ck_assert_uint_le(nr_moves, 12);
+	/* Down again, and what is behind it serves others. */
+	p = bh_realloc(p, 40 * KIB);
+	ck_assert(is_filled(p, 40 * KIB, 'g'));
+	bh_free(p);
+	bh_free(q);
+	ck_assert_uint_le(bytes_here(), MIB);
+	ck_assert_int_eq(bh_audit(), 0);
 	return 0;
 }
 
-START_TEST(pages_of_freed_objects_are_given_back_and_uncharged)
+START_TEST(an_object_that_grows_is_seldom_moved)
 {
 	struct bh_group *group;
 
 	start_private(_i, ZONE);
 	group = support_group(NULL, "group");
-	in_task(group, give_back, group);
+	in_task(group, grow_by_steps, group);
 	ck_assert_uint_eq(support_usage(group), 0);
 	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
+#define MANY 4000
+
+static const size_t kinds[] = {500, 4096, 30000, 40000};
+
+struct given {
+	struct bh_group *group;
+	size_t size;
+	int nr_kinds; /* so far */
+};
+
+static int give_back(void *arg)
+{
+	static void *objects[MANY];
+	const struct given *given = arg;
+	size_t sum = MANY * given->size;
+
+	for (int i = 0; i < MANY; i++)
+		objects[i] = bh_malloc(given->size);
+	ck_assert_uint_ge(bytes_here(), sum);
+	/* At most an eighth of a slab is waste, and what grows does by doubling. */
+	ck_assert_uint_le(bytes_here(), sum + sum / 4 + 10 * MIB);
+	ck_assert_uint_eq(support_usage(given->group), bytes_here());
+	for (int i = 0; i < MANY; i++)
+		bh_free(objects[i]);
+	/* 2048 idle pages at most, and for each class a slab or two. */
+	ck_assert_uint_le(bytes_here(), 8 * MIB + (size_t)given->nr_kinds * 512 * KIB);
+	ck_assert_uint_eq(support_usage(given->group), bytes_here());
+	ck_assert_int_eq(bh_audit(), 0);
+	return 0;
+}
+
+START_TEST(pages_of_freed_objects_are_given_back_and_uncharged)
+{
+	struct given given = {0};
+	struct bh_task *task;
+
+	start_private(_i, ZONE);
+	given.group = support_group(NULL, "group");
+	task = task_in(given.group, "task");
+	for (size_t k = 0; k < bhi_array_size(kinds); k++) {
+		given.size = kinds[k];
+		given.nr_kinds++;
+		enter(task, give_back, &given);
+		/* 64 idle pages are left. */
+		ck_assert_uint_le(stat_of(task).bytes,
+			256 * KIB + (size_t)given.nr_kinds * 512 * KIB);
+		ck_assert_uint_eq(support_usage(given.group), stat_of(task).bytes);
+		ck_assert_int_eq(bh_audit(), 0);
+	}
+	bh_task_put(task);
+	ck_assert_uint_eq(support_usage(given.group), 0);
+	bh_group_put(given.group);
 	support_end();
 }
 END_TEST
@@ -757,6 +821,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		a_large_object_is_resized_in_place_and_its_charge_follows, 0,
 		NR_BACKENDS);
+	tcase_add_loop_test(tcase, an_object_that_grows_is_seldom_moved, 0, NR_BACKENDS);
 	tcase_add_loop_test(tcase, pages_of_freed_objects_are_given_back_and_uncharged, 0,
 		NR_BACKENDS);
 	tcase_add_loop_test(tcase, what_is_freed_is_used_again, 0, NR_BACKENDS);

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/testpoint.h"
 #include "oom/reaper.h"
 #include "private.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/policy.h"
 #include "base/bug.h"
 #include "private.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "account/stock.h"
+#include "base/sys.h"
 #include "reclaim/reclaim.h"
 #include "support.h"
 #include "support_memory.h"
@@ -389,6 +390,39 @@ END_TEST
 
 /* --------------------------------------------------------------- protection */
 
+static size_t stop(struct bh_shrinker *self, struct bh_shrink_control *control)
+{
+	(void)self;
+	(void)control;
+	return BH_SHRINK_STOP;
+}
+
+/* No round may be over before whoever is in the way can have run. */
+START_TEST(rounds_in_which_a_shrinker_was_stopped_are_a_tick_apart)
+{
+	struct bh_shrinker shrinker;
+	struct bh_group *group;
+	uint64_t start;
+
+	support_start(ZONE);
+	group = support_group(NULL, "group");
+	support_set(group, BH_MAX, MIB);
+	shrinker = shrinker_of(group, count_some, stop);
+	ck_assert_int_eq(bh_shrinker_register(&shrinker), 0);
+	while (bh_charge(group, PAGE, BH_NOWAIT) == 0)
+		continue;
+	start = bhi_sys_now_ns();
+	ck_assert_int_eq(bh_charge(group, PAGE, BH_NORETRY), -ENOMEM);
+	ck_assert_int_eq(bh_charge(group, PAGE, 0), -ENOMEM);
+	/* The least that sleeps take: a slow machine only makes it more. */
+	ck_assert_uint_ge(bhi_sys_now_ns() - start, 16 * BHI_NS_PER_MS);
+	bh_uncharge(group, MIB);
+	bh_shrinker_unregister(&shrinker);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
 START_TEST(what_is_within_min_is_never_taken_nor_asked_for)
 {
 	struct support_cache cache;
@@ -586,6 +620,7 @@ static void add_tests(TCase *tcase)
 		a_shrinker_that_allocates_gets_memory_and_is_not_asked_again_by_it);
 	tcase_add_test(tcase,
 		a_caller_that_holds_the_shrinkers_lock_fails_and_does_not_deadlock);
+	tcase_add_test(tcase, rounds_in_which_a_shrinker_was_stopped_are_a_tick_apart);
 	tcase_add_test(tcase, what_is_within_min_is_never_taken_nor_asked_for);
 	tcase_add_loop_test(
 		tcase, what_is_above_min_is_taken_and_hardly_any_of_what_is_below, 0, 7);

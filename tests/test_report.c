@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "account/group.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 
 #include "bulkhead.h"

@@ -10,7 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/failpoint.h"
+#include "api/report_tasks.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 #include "oom/events.h"
 #include "oom/oom.h"
@@ -820,8 +821,29 @@ START_TEST(tasks_come_are_killed_and_end_while_a_report_waits_for_its_reader)
 }
 END_TEST
 
+START_TEST(every_flag_of_a_request_has_its_name)
+{
+#define NAMED(flag)         \
+	{                   \
+		flag, #flag \
+	}
+	static const struct {
+		uint32_t flag;
+		const char *name;
+	} flags[] = {NAMED(BH_ZERO), NAMED(BH_NORETRY), NAMED(BH_RETRY_MAYFAIL),
+		NAMED(BH_NOFAIL), NAMED(BH_ATOMIC), NAMED(BH_NOWAIT), NAMED(BH_NORECLAIM),
+		NAMED(BH_NOWARN)};
+#undef NAMED
+
+	for (size_t i = 0; i < bhi_array_size(flags); i++)
+		ck_assert_str_eq(bhi_report_flag_name(flags[i].flag), flags[i].name);
+	ck_assert_ptr_null(bhi_report_flag_name(1u << 31));
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
+	tcase_add_test(tcase, every_flag_of_a_request_has_its_name);
 	tcase_add_test(tcase, json_has_every_documented_field);
 	tcase_add_test(tcase, json_of_an_oom_has_the_shortage_the_table_and_the_victim);
 	tcase_add_test(tcase, text_begins_with_the_last_kill_and_tells_why);

@@ -216,6 +216,48 @@ START_TEST(dropping_a_group_leaves_the_objects_of_its_neighbours)
 }
 END_TEST
 
+/* All that a group may have in shared slabs of the class of 64 bytes: one slab full. */
+static void fill_class(struct bh_group *group)
+{
+	for (int i = 0; i < 64; i++)
+		ck_assert(is_shared(take(group, 64)));
+}
+
+START_TEST(slabs_that_a_group_has_to_itself_are_dropped_as_a_whole)
+{
+	void *others;
+
+	start();
+	fill_class(groups[0]);
+	fill_class(groups[1]);
+	/* One that others had objects in as well, and one that still has another's. */
+	bh_free(take(groups[2], 128));
+	take(groups[1], 128);
+	others = take(groups[2], 200);
+	take(groups[1], 200);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(bh_group_drop(groups[i]), 0);
+		ck_assert_uint_eq(support_usage(groups[i]), 0);
+		ck_assert_int_eq(bhi_small_bytes(groups[i]), 0);
+		ck_assert_int_eq(bh_audit(), 0);
+	}
+	ck_assert_int_eq(
+		bhi_small_slab_bytes(), (int64_t)bhi_slab_bytes(slab_of(others)));
+	bh_free(others);
+	ck_assert_int_eq(bhi_small_slab_bytes(), 0);
+	/* A group may come to a slab again that it was dropped from. */
+	others = take(groups[3], 64);
+	for (int round = 0; round < 3; round++) {
+		take(groups[4], 64);
+		ck_assert_int_eq(bh_group_drop(groups[4]), 0);
+		ck_assert_uint_eq(support_usage(groups[4]), 0);
+	}
+	ck_assert_ptr_eq(bh_group_of(others), groups[3]);
+	bh_free(others);
+	end();
+}
+END_TEST
+
 START_TEST(a_limit_counts_objects_in_shared_slabs)
 {
 	void *p, *q;
@@ -288,6 +330,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_root_does_not_share);
 	tcase_add_test(tcase, full_slabs_become_usable_again_when_one_object_is_freed);
 	tcase_add_test(tcase, dropping_a_group_leaves_the_objects_of_its_neighbours);
+	tcase_add_test(tcase, slabs_that_a_group_has_to_itself_are_dropped_as_a_whole);
 	tcase_add_test(tcase, a_limit_counts_objects_in_shared_slabs);
 	tcase_add_test(tcase, objects_of_many_groups_pass_between_threads);
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "account/zone.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/sys.h"
 #include "base/thread.h"
 #include "support.h"

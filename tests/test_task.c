@@ -491,6 +491,7 @@ START_TEST(a_cooperative_task_is_told_and_left_alone)
 	ck_assert_int_eq(entry.report.reason, BH_KILLED_CALLER);
 	ck_assert_uint_eq(entry.report.bytes, MIB);
 	ck_assert_uint_eq(entry.report.reaped, 0);
+	support_await_refs(task, 1);
 	bh_task_put(task);
 	ck_assert_uint_eq(support_private_rss(), 0);
 	support_end();

@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "base/bug.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "private.h"
+#include "support_fault.h"
 #include "support_task.h"
 
 #define ZONE       (64 * MIB)
@@ -541,7 +542,7 @@ static void prepare(const struct call *call)
 
 static void arm(const struct call *call)
 {
-	bhi_failpoint_arm(call->nth, call->mode, call->kinds);
+	support_arm(call->nth, call->mode, call->kinds);
 }
 
 static int run_inside(void *arg)
@@ -666,6 +667,15 @@ static struct call call_of(int i, enum bhi_failpoint_mode mode)
 	};
 }
 
+START_TEST(whatever_the_thread_is_refused_a_task_function_fails_as_documented_or_succeeds)
+{
+	struct call call = call_of(_i, BHI_FP_NTH);
+
+	if (call.body->run != run_free)
+		run_until_unmet(&call);
+}
+END_TEST
+
 START_TEST(whatever_is_refused_once_a_task_function_fails_as_documented_or_succeeds)
 {
 	struct call call = call_of(_i, BHI_FP_ONCE);
@@ -724,6 +734,9 @@ static void add(TCase *tcase)
 {
 	int nr = NR_BACKENDS * (int)bhi_array_size(bodies);
 
+	tcase_add_loop_test(tcase,
+		whatever_the_thread_is_refused_a_task_function_fails_as_documented_or_succeeds,
+		0, nr);
 	tcase_add_loop_test(tcase,
 		whatever_is_refused_once_a_task_function_fails_as_documented_or_succeeds,
 		0, nr);

@@ -9,7 +9,7 @@
 
 #include "account/zone.h"
 #include "account/zone_probe.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 #include "base/sys.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "account/zone_probe.h"
-#include "base/failpoint.h"
+#include "debug/inject.h"
 #include "base/pool.h"
 
 #include "support.h"

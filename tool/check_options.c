@@ -6,12 +6,15 @@
 
 #include "base/parse.h"
 
+#include "check/merge.h"
+
 #include "check_options.h"
 
 #define SAMPLES_DEFAULT    2
 #define MAX_OUTPUT_DEFAULT (16UL << 20)
 
 const struct bhi_command_option bhi_check_option_table[] = {
+	BHI_CHECK_OUTPUT_OPTIONS,
 	[BHI_CHECK_OPTION_SAMPLES] = {"samples", true, 0},
 	[BHI_CHECK_OPTION_EXHAUSTIVE] = {"exhaustive", false, 0},
 	[BHI_CHECK_OPTION_BUDGET] = {"budget", true, 0},
@@ -23,7 +26,6 @@ const struct bhi_command_option bhi_check_option_table[] = {
 	[BHI_CHECK_OPTION_COMPARE] = {"compare", true, 0},
 	[BHI_CHECK_OPTION_EXPECT_EXIT] = {"expect-exit", true, 0},
 	[BHI_CHECK_OPTION_OK] = {"ok", true, 0},
-	[BHI_CHECK_OPTION_FAIL_ON] = {"fail-on", true, 0},
 	[BHI_CHECK_OPTION_CHILDREN] = {"children", true, 0},
 	[BHI_CHECK_OPTION_COPY] = {"copy", true, 0},
 	[BHI_CHECK_OPTION_STDIN] = {"stdin", true, 0},
@@ -143,22 +145,6 @@ static int read_compare(const struct bhi_options *options, struct bhi_check_opti
 	return 0;
 }
 
-static int read_fail_on(const struct bhi_options *options, struct bhi_check_options *ret)
-{
-	const char *text = value_of(options, BHI_CHECK_OPTION_FAIL_ON);
-	int class;
-
-	ret->fail_on = BHI_CHECK_WRONG_SILENT;
-	if (!text)
-		return 0;
-	class = bhi_check_class_parse(text);
-	if (class < 0 || !bhi_check_class_is_finding((enum bhi_check_class) class))
-		return refuse(options, BHI_CHECK_OPTION_FAIL_ON,
-			"a class of findings; 'bulkhead help check' lists them");
-	ret->fail_on = (enum bhi_check_class) class;
-	return 0;
-}
-
 static int read_ok(const struct bhi_options *options, struct bhi_check_options *ret)
 {
 	regex_t regex;
@@ -186,22 +172,9 @@ static int read_children(const struct bhi_options *options, struct bhi_check_opt
 static int read_shard(const struct bhi_options *options, struct bhi_check_options *ret)
 {
 	const char *text = value_of(options, BHI_CHECK_OPTION_SHARD);
-	const char *slash = text ? strchr(text, '/') : NULL;
-	uint64_t shard = 0, nr = 0;
-	char first[24];
 
-	if (!text)
+	if (!text || bhi_check_shard_parse(text, &ret->plan.shard, &ret->plan.nr_shards))
 		return 0;
-	if (slash && (size_t)(slash - text) < sizeof(first)) {
-		memcpy(first, text, (size_t)(slash - text));
-		first[slash - text] = 0;
-		if (!bhi_parse_u64(first, 1 << 20, &shard) &&
-			!bhi_parse_u64(slash + 1, 1 << 20, &nr) && shard && shard <= nr) {
-			ret->plan.shard = (unsigned)shard;
-			ret->plan.nr_shards = (unsigned)nr;
-			return 0;
-		}
-	}
 	return refuse(options, BHI_CHECK_OPTION_SHARD, "a shard such as 1/4");
 }
 
@@ -239,7 +212,9 @@ enum bhi_exit bhi_check_options_read(
 		return BHI_EXIT_USAGE;
 	}
 	if (read_setup(options, ret) || read_mode(options, ret) ||
-		read_compare(options, ret) || read_fail_on(options, ret) ||
+		read_compare(options, ret) ||
+		bhi_check_read_fail_on(&bhi_command_check, options,
+			BHI_CHECK_WRONG_SILENT, &ret->fail_on) ||
 		read_ok(options, ret) || read_shard(options, ret) ||
 		read_time(options, BHI_CHECK_OPTION_BUDGET, &budget_ms) ||
 		read_number(options, BHI_CHECK_OPTION_SAMPLES, 1, UINT32_MAX, &samples) ||

@@ -44,29 +44,14 @@ static enum bhi_exit make_folder(char *ret, size_t size)
 	return BHI_EXIT_OURS;
 }
 
-static enum bhi_exit report(
-	const struct bhi_options *options, const struct bhi_check_session *session)
+static enum bhi_check_text text_of(const struct bhi_options *options)
 {
-	struct bhi_out out;
-	enum bhi_exit status;
-
-	if (!options->json || (options->json_file && strcmp(options->json_file, "-"))) {
-		bhi_out_init(&out, 1);
-		if (options->values[BHI_CHECK_OPTION_LIST])
-			bhi_check_list_text(&out, session);
-		else
-			bhi_check_report_text(&out, session);
-		status = bhi_finish(&out);
-		if (status)
-			return BHI_EXIT_OURS;
-	}
-	if (!options->json)
-		return BHI_EXIT_CLEAN;
-	status = bhi_open_file(&out, &bhi_command_check, options->json_file);
-	if (status)
-		return status;
-	bhi_check_report_json(&out, session);
-	return bhi_finish(&out) ? BHI_EXIT_OURS : BHI_EXIT_CLEAN;
+	if (options->values[BHI_CHECK_OPTION_LIST])
+		return BHI_CHECK_TEXT_LIST;
+	if (options->values[BHI_CHECK_OPTION_REPLAY])
+		return BHI_CHECK_TEXT_REPLAY;
+	return options->values[BHI_CHECK_OPTION_SHARD] ? BHI_CHECK_TEXT_PART
+						       : BHI_CHECK_TEXT_REPORT;
 }
 
 static enum bhi_exit replay(
@@ -94,8 +79,8 @@ static enum bhi_exit replay(
 	return BHI_EXIT_CLEAN;
 }
 
-static enum bhi_exit run_session(
-	struct bhi_check_work *work, const struct bhi_options *options)
+static enum bhi_exit run_session(struct bhi_check_work *work,
+	const struct bhi_options *options, struct bhi_check_output *output)
 {
 	bool lists = options->values[BHI_CHECK_OPTION_LIST] != NULL, done = true;
 	enum bhi_exit status = (enum bhi_exit)bhi_check_record(work), reported;
@@ -109,7 +94,7 @@ static enum bhi_exit run_session(
 	if (!done || status == BHI_EXIT_USAGE)
 		return status;
 	/* What was seen until something failed is worth a look too. */
-	reported = report(options, &work->session);
+	reported = bhi_check_output_write(output, &work->session, text_of(options));
 	if (status || reported)
 		return status ? status : reported;
 	return lists ? BHI_EXIT_CLEAN : (enum bhi_exit)bhi_check_verdict(&work->session);
@@ -122,17 +107,15 @@ static void end_by_interrupt(void)
 	raise(SIGINT);
 }
 
-static enum bhi_exit run(const struct bhi_options *options)
+static enum bhi_exit work_in_folder(struct bhi_check_options *read,
+	const struct bhi_options *options, struct bhi_check_output *output)
 {
 	bool was_interrupted;
 	char interposer[4096], folder[4096];
-	struct bhi_check_options read;
 	struct bhi_check_work work;
-	enum bhi_exit status = bhi_check_options_read(options, &read);
+	enum bhi_exit status;
 	char *state = NULL;
 
-	if (status)
-		return status;
 	if (bhi_check_interposer_find(interposer, sizeof(interposer))) {
 		bhi_errf("bulkhead: check: the interposer bulkhead-check.so is not where "
 			 "this command belongs to\n");
@@ -141,19 +124,34 @@ static enum bhi_exit run(const struct bhi_options *options)
 	status = make_folder(folder, sizeof(folder));
 	if (status)
 		return status;
-	read.setup.interposer = interposer;
-	read.setup.work_dir = folder;
+	read->setup.interposer = interposer;
+	read->setup.work_dir = folder;
 	if (!options->values[BHI_CHECK_OPTION_STATE])
-		state = bhi_check_state_path(&read);
-	read.state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
-	bhi_check_work_init(&work, &read);
-	status = run_session(&work, options);
+		state = bhi_check_state_path(read);
+	read->state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
+	bhi_check_work_init(&work, read);
+	status = run_session(&work, options, output);
 	was_interrupted = work.session.was_interrupted;
 	bhi_check_work_fini(&work);
 	remove_folder(folder);
 	free(state);
 	if (was_interrupted && status == BHI_EXIT_CLEAN)
 		end_by_interrupt();
+	return status;
+}
+
+static enum bhi_exit run(const struct bhi_options *options)
+{
+	struct bhi_check_options read;
+	struct bhi_check_output output;
+	enum bhi_exit status = bhi_check_options_read(options, &read);
+
+	if (status)
+		return status;
+	status = bhi_check_output_init(&output, &bhi_command_check, options);
+	if (!status)
+		status = work_in_folder(&read, options, &output);
+	bhi_check_output_fini(&output);
 	return status;
 }
 
@@ -164,6 +162,7 @@ const struct bhi_command bhi_command_check = {
 		"Usage: bulkhead check [OPTION...] [--] COMMAND [ARGUMENT...]\n"
 		"       bulkhead check --replay ID [--gdb] [OPTION...] [--] COMMAND "
 		"[ARGUMENT...]\n"
+		"       bulkhead check merge [OPTION...] FILE...\n"
 		"\n"
 		"Run COMMAND, note each call of malloc and its relatives with its whole "
 		"stack, and run\n"
@@ -219,7 +218,21 @@ const struct bhi_command bhi_command_check = {
 		"  --state FILE     what is done and found; default in XDG_STATE_HOME\n"
 		"  --fresh          do not go on where an interrupted call stopped\n"
 		"  -q, --quiet      no progress\n"
-		"  --json[=FILE]    a JSON object on standard output, or in FILE\n"
+		"\n"
+		"What is written, besides text on standard output (FILE \"-\" takes its "
+		"place):\n"
+		"  --json[=FILE], --sarif FILE, --junit FILE, --html FILE\n"
+		"  --baseline FILE  findings that are known: only others give status 1\n"
+		"  --write-baseline FILE\n"
+		"                   all findings that are not suppressed, for "
+		"--baseline\n"
+		"  --suppressions FILE\n"
+		"                   lines of 'class function module # reason'; may be "
+		"repeated\n"
+		"\n"
+		"'bulkhead check merge' unites the JSON reports of shards; 'bulkhead "
+		"help check\n"
+		"merge' explains it. A program of that name: bulkhead check -- merge.\n"
 		"\n"
 		"Classes, worst first: memory-corruption, crash, reporter-crash, "
 		"deadlock, "
@@ -237,5 +250,7 @@ const struct bhi_command bhi_command_check = {
 	.takes_command = true,
 	.has_json = true,
 	.options = bhi_check_option_table,
+	.repeatable = &bhi_check_option_table[BHI_CHECK_OUTPUT_SUPPRESSIONS],
+	.sub = &bhi_command_check_merge,
 	.run = run,
 };

@@ -35,14 +35,21 @@ enum bhi_exit bhi_usage_print(const struct bhi_command *command, int fd)
 
 static enum bhi_exit run(const struct bhi_options *options)
 {
-	const struct bhi_command *command = NULL;
+	char **words = options->arguments;
+	const struct bhi_command *command = words[0] ? bhi_command_find(words[0]) : NULL;
+	const struct bhi_command *sub;
 
-	if (options->arguments[0]) {
-		command = bhi_command_find(options->arguments[0]);
-		if (!command)
-			return BHI_EXIT_USAGE;
-	}
-	return bhi_usage_print(command, 1);
+	if (!words[0])
+		return bhi_usage_print(NULL, 1);
+	if (!command)
+		return BHI_EXIT_USAGE;
+	sub = bhi_command_find_sub(command, words[1]);
+	if (!words[1] || sub)
+		return bhi_usage_print(sub ? sub : command, 1);
+	bhi_errf("bulkhead: help: %s: one argument too many; 'bulkhead help help' shows "
+		 "how to call it\n",
+		words[1]);
+	return BHI_EXIT_USAGE;
 }
 
 const struct bhi_command bhi_command_help = {
@@ -51,6 +58,6 @@ const struct bhi_command bhi_command_help = {
 	.usage = "Usage: bulkhead help [COMMAND]\n"
 		 "\n"
 		 "Explain COMMAND, or list all commands.\n",
-	.max_arguments = 1,
+	.max_arguments = 2,
 	.run = run,
 };

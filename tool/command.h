@@ -20,6 +20,8 @@ enum bhi_exit {
 
 /* The most that the table of one command may have. */
 #define BHI_COMMAND_OPTIONS 48
+/* The most values of an option that may be given again. */
+#define BHI_COMMAND_REPEATS 32
 
 struct bhi_options {
 	bool json;
@@ -27,6 +29,8 @@ struct bhi_options {
 	/* By the number of the command's option: its value, "" if it takes none, NULL if
 	 * it was not given. */
 	const char *values[BHI_COMMAND_OPTIONS];
+	/* All values of the command's repeatable option; ends with NULL. */
+	const char *repeated[BHI_COMMAND_REPEATS + 1];
 	char **arguments; /* what is no option; ends with NULL */
 };
 
@@ -47,10 +51,15 @@ struct bhi_command {
 	bool takes_command;
 	bool has_json;
 	const struct bhi_command_option *options; /* NULL: none */
+	/* One of .options, each value of which counts; NULL: of all of them the last. */
+	const struct bhi_command_option *repeatable;
+	/* Is meant by its last word when that is the first argument; NULL: none. */
+	const struct bhi_command *sub;
 	enum bhi_exit (*run)(const struct bhi_options *options);
 };
 
 extern const struct bhi_command bhi_command_check;
+extern const struct bhi_command bhi_command_check_merge;
 extern const struct bhi_command bhi_command_help;
 extern const struct bhi_command bhi_command_info;
 extern const struct bhi_command bhi_command_lab;
@@ -61,6 +70,10 @@ extern const struct bhi_command *const bhi_commands[];
 
 /* NULL, after one line on standard error, when there is none of that name. */
 const struct bhi_command *bhi_command_find(const char *name);
+
+/* The part of @command that the word means, or NULL. */
+const struct bhi_command *bhi_command_find_sub(
+	const struct bhi_command *command, const char *word);
 
 /* Print how to call the command, or an overview for NULL, to @fd. */
 enum bhi_exit bhi_usage_print(const struct bhi_command *command, int fd);

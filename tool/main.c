@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -28,6 +29,14 @@ const struct bhi_command *bhi_command_find(const char *name)
 	}
 	bhi_errf("bulkhead: %s: no such command; 'bulkhead help' lists them\n", name);
 	return NULL;
+}
+
+const struct bhi_command *bhi_command_find_sub(
+	const struct bhi_command *command, const char *word)
+{
+	const char *name = command->sub ? strrchr(command->sub->name, ' ') : NULL;
+
+	return name && word && !strcmp(name + 1, word) ? command->sub : NULL;
 }
 
 static enum bhi_exit refuse_option(const struct bhi_command *command, const char *option)
@@ -123,16 +132,33 @@ static int find_own(const struct bhi_command *command, int id)
 	return -1;
 }
 
-/* @argv starts with the name of the command. */
-static enum bhi_exit dispatch(int argc, char **argv)
+/* 0, or -E2BIG after a line. */
+static int add_value(const struct bhi_command *command, int own, const char *value,
+	struct bhi_options *options)
 {
-	const struct bhi_command *command = bhi_command_find(argv[0]);
+	int nr = 0;
+
+	options->values[own] = value ? value : "";
+	if (&command->options[own] != command->repeatable)
+		return 0;
+	while (options->repeated[nr])
+		nr++;
+	if (nr == BHI_COMMAND_REPEATS) {
+		bhi_errf("bulkhead: %s: --%s: no more than %d of them\n", command->name,
+			command->repeatable->name, nr);
+		return -E2BIG;
+	}
+	options->repeated[nr] = value;
+	return 0;
+}
+
+/* @argv starts with the name of the command, or the last word of it. */
+static enum bhi_exit call(const struct bhi_command *command, int argc, char **argv)
+{
 	struct option table[BHI_COMMAND_OPTIONS + 3];
 	char letters[2 * BHI_COMMAND_OPTIONS + 4];
 	struct bhi_options options = {.json = false};
 
-	if (!command)
-		return BHI_EXIT_USAGE;
 	if (asks_for_help(command, argv + 1))
 		return bhi_usage_print(command, 1);
 	list_options(command, table, letters);
@@ -159,10 +185,22 @@ static enum bhi_exit dispatch(int argc, char **argv)
 		own = id == '?' ? -1 : find_own(command, id);
 		if (own < 0)
 			return refuse_option(command, argv[at]);
-		options.values[own] = optarg ? optarg : "";
+		if (add_value(command, own, optarg, &options))
+			return BHI_EXIT_USAGE;
 	}
 	options.arguments = argv + optind;
 	return run_command(command, &options);
+}
+
+static enum bhi_exit dispatch(int argc, char **argv)
+{
+	const struct bhi_command *command = bhi_command_find(argv[0]);
+	const struct bhi_command *sub =
+		command ? bhi_command_find_sub(command, argv[1]) : NULL;
+
+	if (!command)
+		return BHI_EXIT_USAGE;
+	return sub ? call(sub, argc - 1, argv + 1) : call(command, argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -49,6 +49,8 @@ struct bh_group {
 	uint32_t nr_left; /* offline children that still exist */
 	/* atomic; set once under the tree lock */
 	uint32_t offline;
+	/* atomic, see note_holder() in stock.c: whose stock may hold something for it */
+	uint32_t stocked_by;
 	/* atomic */
 	uint32_t on_limit;
 	uint32_t on_limit_set; /* it or an ancestor's was; else the kind of memory says */

@@ -10,6 +10,10 @@
 
 #define NR_SLOTS 4
 
+/* Values of group->stocked_by beside the ids of threads. */
+#define STOCKED_BY_NONE 0u
+#define STOCKED_BY_MANY UINT32_MAX
+
 struct slot {
 	struct bh_group *group;
 	int64_t size;
@@ -125,6 +129,23 @@ static bool enter_to_refill(
 	return false;
 }
 
+/*
+ * Before bytes come into a slot, which is always by bhi_stock_refill(): if
+ * group->stocked_by is the id of a thread, no other thread's stock holds anything for the
+ * group. That another thread may get the id of one that ended does no harm: stocks are
+ * drained at the end.
+ */
+static void note_holder(struct bh_group *group, uint32_t id)
+{
+	uint32_t seen = bhi_load(&group->stocked_by);
+
+	if (bhi_likely(seen == id || seen == STOCKED_BY_MANY))
+		return;
+	if (seen != STOCKED_BY_NONE ||
+		!bhi_compare_exchange(&group->stocked_by, &seen, id))
+		bhi_store(&group->stocked_by, STOCKED_BY_MANY);
+}
+
 static void fill_slot(unsigned i, int64_t size)
 {
 	stock.slots[i].size += size;
@@ -141,6 +162,7 @@ bool bhi_stock_refill(struct bh_group *group, int64_t size)
 		return false;
 	}
 	self->data[BHI_SLOT_STOCK] = &stock;
+	note_holder(group, self->id);
 	fill_slot(claim_slot(group), size);
 	bhi_thread_leave(self);
 	return true;
@@ -226,6 +248,33 @@ static void drain_within(struct bhi_thread *thread, void *arg)
 void bhi_stock_drain(struct bh_group *group)
 {
 	bhi_threads_claim(drain_within, group);
+}
+
+/* Whether a stock of another thread than @self may hold something for the group or one
+ * below it. */
+static bool is_held_by_others(const struct bh_group *group, const struct bhi_thread *self)
+{
+	uint32_t by = bhi_load(&group->stocked_by);
+
+	return bhi_load(&group->nr_children) ||
+	       (by != STOCKED_BY_NONE && (!self || by != self->id));
+}
+
+void bhi_stock_drain_unused(struct bh_group *group)
+{
+	struct bhi_thread *self = bhi_thread_current;
+	unsigned i;
+
+	if (is_held_by_others(group, self)) {
+		bhi_stock_drain(group);
+		return;
+	}
+	if (!self || !bhi_thread_enter(self))
+		return;
+	i = find_slot(group);
+	if (i < NR_SLOTS)
+		drain_slot(&stock, i);
+	bhi_thread_leave(self);
 }
 
 struct held {

@@ -50,6 +50,12 @@ void bhi_stock_add_external(struct bh_group *group);
 /* Uncharge what all threads hold for @group and its descendants. Context: may wait. */
 void bhi_stock_drain(struct bh_group *group);
 
+/*
+ * The same for a group that no other thread uses meanwhile: they are stopped only if one
+ * of them may hold something. Context: may wait.
+ */
+void bhi_stock_drain_unused(struct bh_group *group);
+
 /* What all threads hold for exactly @group; *@ret_external likewise. Context: may wait.
  */
 int64_t bhi_stock_held(const struct bh_group *group, int64_t *ret_external);

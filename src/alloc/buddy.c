@@ -272,15 +272,16 @@ unsigned bhi_buddy_take_cached(uint32_t *ret, unsigned nr, unsigned order)
 
 void bhi_pages_untype(size_t number, size_t nr_pages)
 {
-	uint8_t type = bhi_load(&page_at(number)->type);
+	struct bhi_page *page = page_at(number), *end = page + nr_pages;
+	uint8_t type = bhi_load(&page->type);
 
 	BUG_ON(type == BHI_PAGE_UNUSED || type == BHI_PAGE_FREE ||
 		type == BHI_PAGE_CACHED);
 	/* Written only where that changes something: the structs of pages in the middle
 	 * of a run may never have been touched. */
-	for (size_t i = number; i < number + nr_pages; i++) {
-		if (bhi_load(&page_at(i)->type) != BHI_PAGE_UNUSED)
-			bhi_store(&page_at(i)->type, BHI_PAGE_UNUSED);
+	for (; page < end; page++) {
+		if (bhi_load(&page->type) != BHI_PAGE_UNUSED)
+			bhi_store(&page->type, BHI_PAGE_UNUSED);
 	}
 }
 

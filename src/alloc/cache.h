@@ -10,6 +10,8 @@ struct bh_cache {
 	struct bhi_cache_layout layout;
 	uint32_t object_size; /* as asked for */
 	char name[BHI_GROUP_NAME_SIZE];
+	/* atomic */
+	uint32_t fault_flags; /* BHI_FAULT_IN_MARKED: injected failures may be in it */
 	/* protected by the list's lock */
 	struct bhi_list node;
 };

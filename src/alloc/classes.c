@@ -10,6 +10,7 @@
 
 uint8_t bhi_class_table[BHI_CLASS_TABLE_SIZE / 8 + 1];
 uint32_t bhi_class_sizes[BHI_NR_CLASSES];
+uint64_t bhi_class_inverses[BHI_NR_CLASSES];
 
 static unsigned class_of_small(size_t size)
 {
@@ -26,6 +27,8 @@ void bhi_classes_init(void)
 
 		bhi_class_sizes[i] = (128u << doubling) + step * (16u << doubling);
 	}
+	for (unsigned i = 0; i < BHI_NR_CLASSES; i++)
+		bhi_class_inverses[i] = ((uint64_t)1 << 40) / bhi_class_sizes[i] + 1;
 	for (size_t size = 0; size <= BHI_CLASS_TABLE_SIZE; size += 8)
 		bhi_class_table[size / 8] =
 			(uint8_t)(size <= 128 ? class_of_small(size)

@@ -58,7 +58,8 @@ static void list_remove(struct bhi_free_list *list, uint32_t number)
 	list->nr--;
 }
 
-static void insert(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.lock)
+static void insert(uint32_t number, unsigned order, uint32_t nr_dirty)
+	BH_REQUIRES(bhi_buddy.lock)
 {
 	struct bhi_page *page = page_at(number);
 
@@ -68,8 +69,8 @@ static void insert(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.lock)
 	bhi_store(&page->type, BHI_PAGE_FREE);
 	page->order = (uint8_t)order;
 	page->epoch = bhi_buddy.epoch;
-	page->owner = (uint32_t)bhi_dirty_count(number, (size_t)1 << order);
-	page->dirty = page->owner != 0;
+	page->owner = nr_dirty;
+	page->dirty = nr_dirty != 0;
 	list_push(list_of(page), number);
 	bhi_buddy.orders[page->dirty ? BHI_DIRTY : BHI_CLEAN] |= 1u << order;
 	if (order == BHI_BLOCK_ORDER)
@@ -106,22 +107,30 @@ uint32_t bhi_free_find(unsigned order)
 	return BHI_NO_PAGE;
 }
 
+/* Dirty pages of one half of a free block with @nr_dirty: mostly it has all or none. */
+static uint32_t half_dirty(uint32_t number, uint32_t half, uint32_t nr_dirty)
+{
+	if (!nr_dirty || nr_dirty == 2 * half)
+		return nr_dirty / 2;
+	return (uint32_t)bhi_dirty_count(number, half);
+}
+
 void bhi_free_split(uint32_t number, uint32_t part, unsigned order)
 {
 	unsigned size = page_at(number)->order;
+	uint32_t nr_dirty = page_at(number)->owner;
 
 	bhi_assert_held(&bhi_buddy.lock);
 	bh_assert(size >= order && number <= part);
 	bhi_free_remove(number);
 	while (size > order) {
 		uint32_t half = 1u << --size;
+		uint32_t rest = part & half ? number : number + half;
+		uint32_t rest_dirty = half_dirty(rest, half, nr_dirty);
 
-		if (part & half) {
-			insert(number, size);
-			number += half;
-		} else {
-			insert(number + half, size);
-		}
+		insert(rest, size, rest_dirty);
+		nr_dirty -= rest_dirty;
+		number += part & half;
 	}
 	bh_assert(number == part);
 }
@@ -138,7 +147,8 @@ static bool is_mergeable(uint32_t number, unsigned order)
 	return bhi_load(&page->type) == BHI_PAGE_FREE && page->order == order;
 }
 
-static void add_block(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.lock)
+static void add_block(uint32_t number, unsigned order, uint32_t nr_dirty)
+	BH_REQUIRES(bhi_buddy.lock)
 {
 	bhi_assert_held(&bhi_buddy.lock);
 	for (; order < BHI_BLOCK_ORDER; order++) {
@@ -146,24 +156,32 @@ static void add_block(uint32_t number, unsigned order) BH_REQUIRES(bhi_buddy.loc
 
 		if (!is_mergeable(other, order))
 			break;
+		nr_dirty += page_at(other)->owner;
 		bhi_free_remove(other);
 		number &= other;
 	}
-	insert(number, order);
+	insert(number, order, nr_dirty);
+}
+
+/* The order of the first block that a run is made of. */
+static unsigned first_order(uint32_t number, size_t nr_pages)
+{
+	unsigned order = 63u - (unsigned)__builtin_clzll(nr_pages);
+
+	/* The bit bounds it, also for page 0. */
+	return bhi_min(order, (unsigned)__builtin_ctz(number | BHI_BLOCK_PAGES));
 }
 
 void bhi_free_add(uint32_t number, size_t nr_pages)
 {
 	bhi_assert_held(&bhi_buddy.lock);
 	while (nr_pages) {
-		unsigned order = bhi_min(
-			BHI_BLOCK_ORDER, 63u - (unsigned)__builtin_clzll(nr_pages));
+		unsigned order = first_order(number, nr_pages);
+		size_t nr = (size_t)1 << order;
 
-		if (number)
-			order = bhi_min(order, (unsigned)__builtin_ctz(number));
-		add_block(number, order);
-		number += 1u << order;
-		nr_pages -= (size_t)1 << order;
+		add_block(number, order, (uint32_t)bhi_dirty_count(number, nr));
+		number += (uint32_t)nr;
+		nr_pages -= nr;
 	}
 }
 
@@ -188,5 +206,12 @@ void bhi_taken_to_free(uint32_t number, size_t nr_pages, bool dirty)
 		bhi_buddy.nr_dirty += nr_pages;
 	}
 	bhi_buddy.nr_taken -= nr_pages;
-	bhi_free_add(number, nr_pages);
+	while (nr_pages) {
+		unsigned order = first_order(number, nr_pages);
+		uint32_t nr = 1u << order;
+
+		add_block(number, order, dirty ? nr : 0);
+		number += nr;
+		nr_pages -= nr;
+	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The free blocks and what else the files of the page allocator share (buddy.c, purge.c,
- * page_cache.c, buddy_audit.c; nobody else includes this).
+ * page_cache.c, page_batch.c, buddy_audit.c; nobody else includes this).
  *
  * A free block of order o is 2^o free pages, aligned to its size. Its first page has the
  * type BHI_PAGE_FREE and is on the list of its kind and order, all others are

@@ -2,6 +2,7 @@
 /* The owner's side: finding a heap and a slab, allocating and freeing. */
 #include "alloc/heap.h"
 #include "alloc/heap_internal.h"
+#include "base/failpoint.h"
 #include "base/pool.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
@@ -317,6 +318,12 @@ void bhi_heap_unkeep(struct bhi_heap *heap, struct bhi_slab *slab)
 		set_kept(heap, slab, false);
 }
 
+void bhi_heap_add_bytes(struct bhi_heap *heap, unsigned bin, size_t bytes)
+{
+	heap->used[bin / 64] |= 1ULL << bin % 64;
+	bhi_store(&heap->bins[bin].bytes, heap->bins[bin].bytes + bytes);
+}
+
 void bhi_heap_doom(struct bhi_heap *heap, struct bhi_slab *slab, struct bhi_list *doomed)
 {
 	struct bhi_bin *bin = &heap->bins[slab->class_id];
@@ -368,19 +375,32 @@ bool bhi_heap_trim(struct bhi_heap *heap, struct bhi_list *doomed)
 	return !bytes;
 }
 
+/* The group stays until its bytes are uncharged. */
+static void release_some(struct bhi_list *doomed)
+{
+	struct bhi_slab *first = bhi_list_first(doomed, struct bhi_slab, node);
+	struct bh_group *group = first->group;
+	size_t bytes = bhi_slab_bytes(first);
+
+	if (doomed->next == doomed->prev) {
+		/* What frees one slab often wants the next soon, from the page cache. */
+		bhi_list_unlink(&first->node);
+		bhi_slab_free(first);
+	} else {
+		bytes = bhi_slabs_free(doomed);
+	}
+	bhi_uncharge(group, (int64_t)bytes, false);
+}
+
 /* Empty slabs leave the section on a list of their own and are freed outside. */
 void bhi_slabs_release(struct bhi_list *doomed)
 {
-	bhi_list_for_each_safe (node, doomed) {
-		struct bhi_slab *slab = bhi_list_entry(node, struct bhi_slab, node);
-		struct bh_group *group = slab->group;
-		int64_t bytes = (int64_t)bhi_slab_bytes(slab);
-
-		bhi_testpoint(BHI_TP_SLAB_RELEASE);
-		bhi_slab_free(slab);
-		bhi_uncharge(group, bytes, false);
-		bhi_background_decay();
-	}
+	if (bhi_likely(bhi_list_empty(doomed)))
+		return;
+	bhi_testpoint(BHI_TP_SLAB_RELEASE);
+	while (!bhi_list_empty(doomed))
+		release_some(doomed);
+	bhi_background_decay();
 }
 
 static void make_active(struct bhi_heap *heap, struct bhi_slab *slab)
@@ -469,7 +489,8 @@ static struct bhi_slab *new_slab(
 		int64_t bytes = (int64_t)(BHI_PAGE_SIZE << order);
 		struct bhi_slab *slab;
 
-		if (bhi_charge(heap->group, bytes, how, false) == 0) {
+		if (!bhi_fault(BH_FAULT_PAGE, order, how) &&
+			bhi_charge(heap->group, bytes, how, false) == 0) {
 			spec->order = (uint8_t)order;
 			slab = bhi_slab_new(spec);
 			if (slab)
@@ -493,8 +514,7 @@ static void *install(struct bhi_heap *heap, unsigned bin, struct bhi_slab *slab)
 		retire_active(heap, bin, &doomed);
 		bhi_store(&slab->heap, heap);
 		bhi_store(&slab->thread, self);
-		bhi_store(&heap->bins[bin].bytes,
-			heap->bins[bin].bytes + bhi_slab_bytes(slab));
+		bhi_heap_add_bytes(heap, bin, bhi_slab_bytes(slab));
 		make_active(heap, slab);
 		if (slab->free || bhi_slab_extend(slab))
 			object = take_object(slab);

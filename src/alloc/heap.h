@@ -13,6 +13,8 @@
  *	claimers	all sections claimed: lists, and slabs in which nothing lives any
  *			more (so that no fast path can be in them) unless they are active
  *			and the group is online; at a thread's end all slabs of it
+ *	dropping	the owner, in its section, if all heaps of the group are its own
+ *and nobody else uses the group; else a claimer: everything
  *	orphans		slabs without a heap, under the group's owned lock: everything
  *
  *		fast	slow	remote	claim	orphan
@@ -62,6 +64,7 @@ struct bhi_heap {
 	/* atomic, see above */
 	struct bhi_slab *returned;
 	/* protected by the section of .thread */
+	uint64_t used[(BHI_NR_CLASSES + 63) / 64]; /* bins that have had a slab */
 	struct bhi_list full;
 	struct bhi_list of_thread;
 	/* protected by the group's owned lock */

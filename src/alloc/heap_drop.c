@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking slabs from other threads' heaps, with all sections claimed. */
+/* Taking slabs from other threads' heaps, with all sections claimed; and dropping all of
+ * a group or a cache. */
 #include "alloc/heap_internal.h"
 
 struct claim {
@@ -145,16 +146,73 @@ bool bhi_heaps_collect_left(struct bh_group *group)
 	return claim.left;
 }
 
+/*
+ * What is left of bhi_heap_doom() when the heap goes as well: nobody frees into the slabs
+ * or asks the heap what it has. The page structs are wanted soon; and slabs that were
+ * made one after the other have descriptors side by side, mostly.
+ */
+static void drop_slab(struct bhi_slab *slab)
+{
+	__builtin_prefetch(&slab[1].node, 1);
+	__builtin_prefetch(&slab[-1].node, 1);
+	__builtin_prefetch(bhi_page_of(slab->base), 1);
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_DOOMED);
+	bhi_store(&slab->heap, NULL);
+}
+
+/* From both ends at once: the slabs were not used for a while, and where the next one is
+ * stands in each. */
+static void drop_list(struct bhi_list *slabs, struct bhi_list *doomed)
+{
+	struct bhi_list *head = slabs->next, *tail = slabs->prev;
+
+	while (head != slabs) {
+		drop_slab(bhi_list_entry(head, struct bhi_slab, node));
+		drop_slab(bhi_list_entry(tail, struct bhi_slab, node));
+		if (head == tail || head->next == tail)
+			break;
+		head = head->next;
+		tail = tail->prev;
+	}
+	bhi_list_splice(doomed, slabs);
+}
+
+static void drop_bin(struct bhi_heap *heap, unsigned i, struct bhi_list *doomed)
+{
+	struct bhi_bin *bin = &heap->bins[i];
+
+	if (heap->active[i] != &bhi_heap_no_slab) {
+		drop_slab(heap->active[i]);
+		bhi_list_append(doomed, &heap->active[i]->node);
+	}
+	drop_list(&bin->partial, doomed);
+	/* These are counted. */
+	doom_list(heap, &bin->empty, doomed);
+}
+
+static void prefetch_bin(struct bhi_heap *heap, unsigned i, struct bhi_list *unused)
+{
+	(void)unused;
+	__builtin_prefetch(&heap->active[i]->node, 1);
+	__builtin_prefetch(&heap->bins[i]);
+}
+
+static void for_each_used(struct bhi_heap *heap,
+	void (*fn)(struct bhi_heap *heap, unsigned bin, struct bhi_list *doomed),
+	struct bhi_list *doomed)
+{
+	for (unsigned i = 0; i < bhi_array_size(heap->used); i++) {
+		for (uint64_t left = heap->used[i]; left; left &= left - 1)
+			fn(heap, 64 * i + (unsigned)__builtin_ctzll(left), doomed);
+	}
+}
+
 static void drop_heap(struct bhi_heap *heap, struct claim *claim)
 {
 	bhi_assert_held(&heap->group->owned_lock);
-	for (uint32_t i = 0; i < heap->nr_bins; i++) {
-		doom_list(heap, &heap->bins[i].partial, &claim->doomed);
-		doom_list(heap, &heap->bins[i].empty, &claim->doomed);
-		if (heap->active[i] != &bhi_heap_no_slab)
-			bhi_heap_doom(heap, heap->active[i], &claim->doomed);
-	}
-	doom_list(heap, &heap->full, &claim->doomed);
+	for_each_used(heap, prefetch_bin, NULL);
+	drop_list(&heap->full, &claim->doomed);
+	for_each_used(heap, drop_bin, &claim->doomed);
 	bhi_heap_unlink(heap, &claim->dead);
 }
 
@@ -182,23 +240,45 @@ static void drop_orphans(struct claim *claim)
 	bhi_lock_release(&group->owned_lock);
 }
 
-static bool has_heaps(struct bh_group *group)
+/* Whether the group has heaps, and *@ret_others whether other threads have some. */
+static bool has_heaps(struct bh_group *group, bool *ret_others)
 {
-	bool has;
+	bool has, others = false;
 
 	bhi_lock_acquire(&group->owned_lock);
 	has = !bhi_list_empty(&group->heaps);
+	bhi_list_for_each (node, &group->heaps)
+		others |= bhi_list_entry(node, struct bhi_heap, of_group)->thread !=
+			  bhi_thread_current;
 	bhi_lock_release(&group->owned_lock);
+	*ret_others = others;
 	return has;
+}
+
+/* Since nobody else uses the group, this thread's section is enough for its own heaps,
+ * and other threads come by none meanwhile. */
+static void drop_own(struct claim *claim)
+{
+	struct bhi_thread *self = bhi_thread_current;
+
+	if (!bhi_thread_enter(self))
+		return;
+	drop_thread(self, claim);
+	bhi_thread_leave(self);
 }
 
 void bhi_heaps_drop(struct bh_group *group)
 {
 	struct claim claim = {.group = group};
+	bool others;
 
 	claim_init(&claim);
-	if (has_heaps(group))
-		bhi_threads_claim(drop_thread, &claim);
+	if (has_heaps(group, &others)) {
+		if (others)
+			bhi_threads_claim(drop_thread, &claim);
+		else
+			drop_own(&claim);
+	}
 	drop_orphans(&claim);
 	bhi_slabs_release(&claim.doomed);
 	bhi_heaps_release(&claim.dead);

@@ -32,6 +32,10 @@ struct bhi_list *bhi_heaps_of(const struct bhi_thread *thread);
  * or with it claimed. Context: any, no allocation. */
 void bhi_heap_cool(struct bhi_heap *heap);
 
+/* A slab comes into the heap, by its bytes. In the section. Context: any, no allocation.
+ */
+void bhi_heap_add_bytes(struct bhi_heap *heap, unsigned bin, size_t bytes);
+
 /* Take a heap out of its thread and its group, for @dead. In the section of its thread
  * or with all claimed, and the owned lock held. Context: any, no allocation. */
 void bhi_heap_unlink(struct bhi_heap *heap, struct bhi_list *dead);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "alloc/pagefault.h"
 
+#include "account/stock.h"
+#include "base/failpoint.h"
 #include "base/policy.h"
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
 #include "oom/killer.h"
 #include "task/end.h"
+#include "task/keep.h"
 #include "task/overdraft.h"
 #include "task/section.h"
 
@@ -26,6 +29,7 @@ enum outcome {
 	POPULATED,
 	OVER_LIMIT,
 	NO_MEMORY, /* in the kernel; or the reaper came between */
+	INJECTED,  /* a failure, before anything was asked for */
 };
 
 struct touch {
@@ -91,6 +95,8 @@ static enum outcome try_populate(const struct touch *touch, struct bh_group **re
 	/* Around the page that was touched some may have been had before. */
 	if (!bytes)
 		return POPULATED;
+	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order(touch->nr), BHI_FAULT_PRIVATE))
+		return INJECTED;
 	if (bhi_charge_pagefault(touch->task->group, (int64_t)bytes, ret_over))
 		return OVER_LIMIT;
 	return populate(touch, bytes);
@@ -157,6 +163,8 @@ static bool wait_for_kernel(struct touch *touch, int tries)
 {
 	struct bh_task *task = touch->task;
 
+	/* It may have more when others keep less. */
+	(void)bhi_keep_trim(bhi_group_root(), (uint64_t)BHI_STOCK_BATCH);
 	bhi_task_sleep(TICK_NS);
 	if (tries < TRIES)
 		return true;
@@ -187,6 +195,9 @@ static enum bhi_pagefault_end handle(struct touch *touch, const void *addr)
 		if (bhi_region_has(touch->first, touch->page))
 			return BHI_PAGEFAULT_RESTART;
 		switch (try_charge(touch, &over)) {
+		case INJECTED:
+			/* Nobody is killed for it, and a touch has nobody to tell: the
+			 * instruction runs again, and asks again. */
 		case POPULATED:
 			return BHI_PAGEFAULT_RESTART;
 		case OVER_LIMIT:

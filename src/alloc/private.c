@@ -4,21 +4,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "alloc/private_areas.h"
 #include "base/pool.h"
-#include "charge/charge.h"
 #include "task/end.h"
+#include "task/keep.h"
 #include "task/section.h"
-#include "task/warm.h"
-
-/* Runs of more pages get a span of their own. */
-#define MAX_SHARED_RUN 64
-
-/* Unused pages that stay populated: so many, and an eighth of what is in use. */
-#define KEEP_PAGES 64
 
 /* How many fresh objects are linked at a time: a page of them, so that a slab that is
  * not filled costs no cache misses. */
 #define EXTEND_BYTES ((uint32_t)4096)
+
+/* What grows gets room to, as long as it is a small part of the address space. */
+#define GROWING_SHARE 1024
 
 #define BIT(n) ((uint64_t)1 << ((n) % 64))
 
@@ -85,11 +82,12 @@ static void forget_area(uint32_t number)
 
 	if (area->kind == BHI_AREA_RUN)
 		pages->type = BHI_PRIVATE_UNUSED;
-	if (!area->nr_used)
+	if (area->kind != BHI_AREA_HEAP)
 		return;
-	for (uint32_t i = 0; i < BHI_AREA_PAGES; i++) {
-		if (area->used[i / 64] & BIT(i))
-			pages[i].type = BHI_PRIVATE_UNUSED;
+	for (unsigned w = 0; w < bhi_array_size(area->used); w++) {
+		for (uint64_t left = area->used[w]; left; left &= left - 1)
+			pages[w * 64 + (uint32_t)__builtin_ctzll(left)].type =
+				BHI_PRIVATE_UNUSED;
 	}
 	forget_live(number);
 }
@@ -97,6 +95,7 @@ static void forget_area(uint32_t number)
 /* The next task to get the areas finds nothing in them. */
 static void forget_heap(struct bh_task *task)
 {
+	bhi_keep_part(task);
 	for (uint32_t area = task->region.spans; area != BHI_NO_AREA;
 		area = bhi_private.areas[area].next)
 		forget_area(area);
@@ -104,23 +103,31 @@ static void forget_heap(struct bh_task *task)
 	task->heap = NULL;
 }
 
+/*
+ * The table begins in the middle of a page, so that the end of each even area and the
+ * front of the area after it are described in the same one: a hundred thousand tasks with
+ * a few pages each need half as many pages for that. The first page is always dumped.
+ */
 static int map_pages(void)
 {
 	const size_t area_bytes = BHI_AREA_PAGES * sizeof(*bhi_private_pages);
+	char *table;
 
 	if (bhi_private_pages)
 		return 0;
-	bhi_private_pages =
-		bhi_meta_map((bhi_private.size >> BHI_AREA_SHIFT) * area_bytes);
-	if (!bhi_private_pages)
+	table = bhi_meta_map(
+		(bhi_private.size >> BHI_AREA_SHIFT) * area_bytes + BHI_PAGE_SIZE);
+	if (!table)
 		return -ENOMEM;
-	bhi_window_limit_dump(bhi_private_pages, area_bytes);
+	bhi_private_pages = (void *)(table + BHI_PAGE_SIZE / 2);
+	bhi_window_limit_dump(table + BHI_PAGE_SIZE, area_bytes);
 	return 0;
 }
 
 int bhi_private_init(void)
 {
 	bhi_task_end_hook = forget_heap;
+	bhi_private_areas_start();
 	return map_pages() ? -ENOMEM : map_live();
 }
 
@@ -133,256 +140,16 @@ static struct bhi_private_heap *heap_of(struct bh_task *task)
 	heap = bhi_pool_alloc(&pool);
 	if (!heap)
 		return NULL;
-	heap->open = BHI_NO_AREA;
+	bhi_private_areas_init(heap);
 	for (unsigned i = 0; i < BHI_PRIVATE_CLASSES; i++)
 		heap->bins[i].active = &no_slab;
 	task->heap = heap;
 	return heap;
 }
 
-static uint32_t page_number(const void *ptr)
-{
-	return (uint32_t)(((uintptr_t)ptr - (uintptr_t)bhi_private.base) >>
-			  BHI_PAGE_SHIFT);
-}
-
-static void *page_address(uint32_t number)
-{
-	return bhi_private.base + ((size_t)number << BHI_PAGE_SHIFT);
-}
-
 static uint32_t number_of(const struct bhi_private_page *page)
 {
 	return (uint32_t)(page - bhi_private_pages);
-}
-
-/* The number of the first page of an area, in the table of pages. */
-static uint32_t first_page(uint32_t area)
-{
-	return area * BHI_AREA_PAGES;
-}
-
-/* Begin to change pages. If it is refused, the task is killed and not holding. */
-static void enter(struct bh_task *task)
-{
-	if (bhi_likely(bhi_region_enter(&task->region)))
-		return;
-	bhi_task_unwind(task);
-}
-
-static bool is_free_run(const struct bhi_area *area, uint32_t page, uint32_t nr)
-{
-	for (uint32_t i = page; i < page + nr; i++) {
-		if (area->used[i / 64] & BIT(i))
-			return false;
-	}
-	return true;
-}
-
-/* First fit, so that what is in use gathers at the front. BHI_AREA_PAGES: none. */
-static uint32_t find_run(const struct bhi_area *area, uint32_t nr)
-{
-	uint32_t page = 0;
-
-	while (page + nr <= BHI_AREA_PAGES) {
-		if (area->used[page / 64] == UINT64_MAX)
-			page = (page / 64 + 1) * 64;
-		else if (is_free_run(area, page, nr))
-			return page;
-		else
-			page++;
-	}
-	return BHI_AREA_PAGES;
-}
-
-static void mark_used(
-	struct bhi_private_heap *heap, uint32_t number, uint32_t nr, bool used)
-{
-	struct bhi_area *area = &bhi_private.areas[number / BHI_AREA_PAGES];
-
-	for (uint32_t i = number % BHI_AREA_PAGES; nr; i++, nr--) {
-		area->used[i / 64] ^= BIT(i);
-		area->nr_used += used ? 1 : -1;
-		heap->nr_used += used ? 1 : -1u;
-	}
-}
-
-/* An area of the heap with @nr adjacent unused pages; the number of the first, or 0. */
-static uint32_t find_pages(
-	const struct bh_task *task, struct bhi_private_heap *heap, uint32_t nr)
-{
-	uint32_t area = heap->open;
-
-	if (area != BHI_NO_AREA) {
-		uint32_t page = find_run(&bhi_private.areas[area], nr);
-
-		if (page < BHI_AREA_PAGES)
-			return first_page(area) + page;
-	}
-	for (area = task->region.spans; area != BHI_NO_AREA;
-		area = bhi_private.areas[area].next) {
-		const struct bhi_area *a = &bhi_private.areas[area];
-		uint32_t page;
-
-		if (a->kind != BHI_AREA_HEAP || a->nr_used + nr > BHI_AREA_PAGES)
-			continue;
-		page = find_run(a, nr);
-		if (page < BHI_AREA_PAGES) {
-			heap->open = area;
-			return first_page(area) + page;
-		}
-	}
-	return 0;
-}
-
-static uint32_t take_span(
-	struct bh_task *task, enum bhi_area_kind kind, uint32_t nr_pages)
-{
-	uint32_t first;
-
-	enter(task);
-	first = bhi_region_take(&task->region, task, kind, nr_pages);
-	bhi_region_leave(&task->region);
-	return first;
-}
-
-static void give_span(struct bh_task *task, uint32_t first)
-{
-	enter(task);
-	bhi_region_give(&task->region, first);
-	bhi_region_leave(&task->region);
-}
-
-void bhi_private_drop(struct bh_task *task, uint32_t first, uint32_t nr)
-{
-	if (!bhi_private_zap(task, first, 0, nr))
-		give_span(task, first);
-}
-
-/* The group cannot take what is populated in a warm area. */
-static BHI_COLD void refuse_warm(uint32_t number, uint64_t bytes)
-{
-	struct bhi_area *area = &bhi_private.areas[number];
-
-	bhi_window_zap(bhi_area_address(number), BHI_AREA_SIZE);
-	memset(area->populated, 0, sizeof(area->populated));
-	bhi_areas_give(number, 1);
-	bhi_uncharge(bhi_group_root(), (int64_t)bytes, false);
-}
-
-/* An area that a small task left behind, its pages charged. */
-static uint32_t take_warm(struct bh_task *task, struct bhi_private_heap *heap)
-{
-	uint32_t number, nr;
-	uint64_t bytes;
-
-	enter(task);
-	number = bhi_warm_take(task);
-	if (number != BHI_NO_AREA) {
-		nr = bhi_area_populated(&bhi_private.areas[number]);
-		bytes = (uint64_t)nr << BHI_PAGE_SHIFT;
-		if (bhi_counter_try_charge_below_root(
-			    &task->group->counter, (int64_t)bytes)) {
-			bhi_region_adopt(&task->region, number, bytes);
-			heap->nr_idle += nr;
-		} else {
-			refuse_warm(number, bytes);
-			number = BHI_NO_AREA;
-		}
-	}
-	bhi_region_leave(&task->region);
-	return number;
-}
-
-/* Page 0 of the window is never handed out, so that 0 is no page number. */
-static uint32_t new_area(struct bh_task *task, struct bhi_private_heap *heap)
-{
-	uint32_t area =
-		bhi_region_is_empty(&task->region) ? take_warm(task, heap) : BHI_NO_AREA;
-
-	if (area == BHI_NO_AREA)
-		area = take_span(task, BHI_AREA_HEAP, BHI_AREA_PAGES);
-
-	if (area == BHI_NO_AREA)
-		return 0;
-	heap->open = area;
-	if (!area)
-		mark_used(heap, 0, 1, true);
-	return first_page(area) + !area;
-}
-
-/* @nr pages of small-object areas, charged and populated. 0: no memory. */
-static uint32_t take_pages(struct bh_task *task, struct bhi_private_heap *heap,
-	uint32_t nr, bool *ret_zeroed)
-{
-	uint32_t number = find_pages(task, heap, nr), missing;
-
-	if (!number)
-		number = new_area(task, heap);
-	if (!number)
-		return 0;
-	missing =
-		bhi_region_missing(number / BHI_AREA_PAGES, number % BHI_AREA_PAGES, nr);
-	if (bhi_private_populate(
-		    task, number / BHI_AREA_PAGES, number % BHI_AREA_PAGES, nr)) {
-		/* What the kernel did give stays, unused. */
-		heap->nr_idle += missing - bhi_region_missing(number / BHI_AREA_PAGES,
-						   number % BHI_AREA_PAGES, nr);
-		return 0;
-	}
-	heap->nr_idle -= nr - missing;
-	mark_used(heap, number, nr, true);
-	if (ret_zeroed)
-		*ret_zeroed = missing == nr;
-	return number;
-}
-
-static bool is_idle(uint32_t area, uint32_t page)
-{
-	return bhi_region_has(area, page) &&
-	       !(bhi_private.areas[area].used[page / 64] & BIT(page));
-}
-
-static void zap_idle(struct bh_task *task, uint32_t area)
-{
-	uint32_t page = 0, end;
-
-	for (; page < BHI_AREA_PAGES; page = end) {
-		end = page + 1;
-		if (!is_idle(area, page))
-			continue;
-		while (end < BHI_AREA_PAGES && is_idle(area, end))
-			end++;
-		task->heap->nr_idle -=
-			end - page - bhi_private_zap(task, area, page, end - page);
-	}
-}
-
-/* Down to half of what may stay, so that whoever frees much is here but seldom. */
-static BHI_NOINLINE void zap_most_idle(struct bh_task *task, uint32_t limit)
-{
-	uint32_t area = task->region.spans;
-
-	for (; area != BHI_NO_AREA; area = bhi_private.areas[area].next) {
-		if (task->heap->nr_idle <= limit / 2)
-			return;
-		if (bhi_private.areas[area].kind == BHI_AREA_HEAP)
-			zap_idle(task, area);
-	}
-}
-
-/* Out of use. They stay populated unless too many are. */
-static void put_pages(struct bh_task *task, uint32_t number, uint32_t nr)
-{
-	struct bhi_private_heap *heap = task->heap;
-	uint32_t limit;
-
-	mark_used(heap, number, nr, false);
-	heap->nr_idle += nr;
-	heap->open = number / BHI_AREA_PAGES;
-	limit = KEEP_PAGES + heap->nr_used / 8;
-	if (heap->nr_idle > limit)
-		zap_most_idle(task, limit);
 }
 
 static void list_push(struct bhi_private_bin *bin, struct bhi_private_page *slab)
@@ -410,7 +177,7 @@ static void list_unlink(struct bhi_private_bin *bin, struct bhi_private_page *sl
 
 static char *slab_base(const struct bhi_private_page *slab)
 {
-	return page_address(number_of(slab));
+	return bhi_private_page_address(number_of(slab));
 }
 
 static uint32_t nr_objects(const struct bhi_private_page *slab)
@@ -446,7 +213,7 @@ static struct bhi_private_page *new_slab(
 	unsigned order = bhi_slab_order(
 		bhi_class_sizes[class_id], (uint64_t)bin->nr_pages << BHI_PAGE_SHIFT);
 	struct bhi_private_page *slab;
-	uint32_t number = take_pages(task, heap, 1u << order, NULL);
+	uint32_t number = bhi_private_take(task, 1u << order, NULL);
 
 	if (!number)
 		return NULL;
@@ -473,7 +240,7 @@ static void free_slab(struct bh_task *task, struct bhi_private_page *slab)
 	task->heap->bins[slab->class_id].nr_pages -= nr;
 	for (uint32_t i = 0; i < nr; i++)
 		slab[i].type = BHI_PRIVATE_UNUSED;
-	put_pages(task, number_of(slab), nr);
+	bhi_private_put(task, number_of(slab), nr);
 }
 
 static void *alloc_small(struct bh_task *task, unsigned class_id)
@@ -519,29 +286,31 @@ static void *mark_run(uint32_t number, uint32_t nr_pages)
 	page->type = BHI_PRIVATE_RUN;
 	page->head = number;
 	page->used = nr_pages;
-	return page_address(number);
+	return bhi_private_page_address(number);
 }
 
-static void *alloc_span(struct bh_task *task, uint32_t nr_pages)
+/* Address space for @room pages, of which @nr_pages are used now. */
+static void *alloc_span(struct bh_task *task, uint32_t nr_pages, uint32_t room)
 {
-	uint32_t area = take_span(task, BHI_AREA_RUN, nr_pages);
+	uint32_t area = bhi_private_take_span(task, BHI_AREA_RUN, room);
 
 	if (area == BHI_NO_AREA)
 		return NULL;
 	/* The first page of the window stands for none. */
 	if (!area) {
-		uint32_t other = take_span(task, BHI_AREA_RUN, nr_pages);
+		uint32_t other = bhi_private_take_span(task, BHI_AREA_RUN, room);
 
-		give_span(task, area);
+		bhi_private_drop(task, area, 0);
 		if (other == BHI_NO_AREA)
 			return NULL;
 		area = other;
 	}
+	bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
 	if (bhi_private_populate(task, area, 0, nr_pages)) {
 		bhi_private_drop(task, area, nr_pages);
 		return NULL;
 	}
-	return mark_run(first_page(area), nr_pages);
+	return mark_run(bhi_private_first_page(area), nr_pages);
 }
 
 static void *alloc_run(struct bh_task *task, size_t size, bool *ret_zeroed)
@@ -552,11 +321,11 @@ static void *alloc_run(struct bh_task *task, size_t size, bool *ret_zeroed)
 	if (!heap || size > bhi_private.size / 2)
 		return NULL;
 	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
-	if (nr_pages > MAX_SHARED_RUN) {
+	if (nr_pages > BHI_PRIVATE_MAX_RUN) {
 		*ret_zeroed = true;
-		return alloc_span(task, nr_pages);
+		return alloc_span(task, nr_pages, nr_pages);
 	}
-	number = take_pages(task, heap, nr_pages, ret_zeroed);
+	number = bhi_private_take(task, nr_pages, ret_zeroed);
 	return number ? mark_run(number, nr_pages) : NULL;
 }
 
@@ -568,6 +337,17 @@ void *bhi_private_alloc(struct bh_task *task, size_t size, bool *ret_zeroed)
 	if (size <= BHI_PRIVATE_MAX_SIZE)
 		return alloc_small(task, bhi_class_of(size));
 	return alloc_run(task, size, ret_zeroed);
+}
+
+void *bhi_private_alloc_growing(struct bh_task *task, size_t size)
+{
+	uint32_t nr_pages;
+
+	if (size <= BHI_PRIVATE_MAX_RUN * BHI_PAGE_SIZE ||
+		size > bhi_private.size / GROWING_SHARE)
+		return NULL;
+	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
+	return alloc_span(task, nr_pages, 2 * nr_pages);
 }
 
 /* The page struct that tells what @ptr is: of a slab or of a run. NULL: nothing of
@@ -582,7 +362,7 @@ static struct bhi_private_page *find_head(const struct bh_task *task, const void
 	area = &bhi_private.areas[bhi_area_number(ptr)];
 	if (bhi_load(&area->task) != task || area->kind == BHI_AREA_MAP)
 		return NULL;
-	page = &bhi_private_pages[page_number(ptr)];
+	page = &bhi_private_pages[bhi_private_page_number(ptr)];
 	switch (page->type) {
 	case BHI_PRIVATE_SLAB:
 	case BHI_PRIVATE_TAIL:
@@ -617,7 +397,7 @@ static void free_run(struct bh_task *task, struct bhi_private_page *page)
 
 	page->type = BHI_PRIVATE_UNUSED;
 	if (bhi_private.areas[area].kind == BHI_AREA_HEAP) {
-		put_pages(task, number, nr_pages);
+		bhi_private_put(task, number, nr_pages);
 		return;
 	}
 	/* More than are used, if the kernel has refused to zap some. */
@@ -629,8 +409,9 @@ static bool is_object(const struct bhi_private_page *slab, const void *ptr)
 	size_t offset = (size_t)((const char *)ptr - slab_base(slab));
 	size_t size = bhi_class_sizes[slab->class_id];
 
-	return offset % size == 0 && offset + size <= BHI_PAGE_SIZE << slab->order &&
-	       slab->used && is_live(ptr);
+	return bhi_class_divides(slab->class_id, offset) &&
+	       offset + size <= BHI_PAGE_SIZE << slab->order && slab->used &&
+	       is_live(ptr);
 }
 
 bool bhi_private_free(struct bh_task *task, void *ptr)
@@ -666,35 +447,57 @@ size_t bhi_private_size(const struct bh_task *task, const void *ptr)
 							 : 0;
 }
 
-/* Only a run with a span of its own has room behind it; a shorter one gives pages back.
- */
+/* A run in a shared area: into free pages behind it, or by giving some back. */
+static bool resize_run(struct bh_task *task, struct bhi_private_page *page, uint32_t nr)
+{
+	uint32_t number = number_of(page), had = page->used;
+
+	if (nr > had) {
+		if (!bhi_private_take_at(task, number + had, nr - had))
+			return false;
+		page->used = nr;
+	} else if (nr < had) {
+		page->used = nr;
+		bhi_private_put(task, number + nr, had - nr);
+	}
+	return true;
+}
+
+/* The reaper goes by the number of pages: it covers what is populated. */
+static bool resize_span(struct bh_task *task, struct bhi_private_page *page, uint32_t nr)
+{
+	uint32_t number = number_of(page) / BHI_AREA_PAGES, had = page->used;
+	struct bhi_area *area = &bhi_private.areas[number];
+
+	if (nr > area->nr_areas * BHI_AREA_PAGES)
+		return false;
+	if (nr > had) {
+		bhi_store(&area->nr_pages, nr);
+		if (bhi_private_populate(task, number, had, nr - had)) {
+			if (!bhi_private_zap(task, number, had, nr - had))
+				bhi_store(&area->nr_pages, had);
+			return false;
+		}
+	} else if (nr < had) {
+		if (bhi_private_zap(task, number, nr, had - nr))
+			return false;
+		bhi_store(&area->nr_pages, nr);
+	}
+	page->used = nr;
+	return true;
+}
+
 bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size)
 {
 	struct bhi_private_page *page = find_head(task, ptr);
-	uint32_t area = bhi_area_number(ptr), nr_pages, had;
+	uint32_t nr_pages;
 
-	if (!page || page->type != BHI_PRIVATE_RUN ||
-		bhi_private.areas[area].kind != BHI_AREA_RUN ||
+	if (!page || page->type != BHI_PRIVATE_RUN || size <= BHI_PRIVATE_MAX_SIZE ||
 		size > bhi_private.size / 2)
 		return false;
 	nr_pages = (uint32_t)(bhi_page_align(size) >> BHI_PAGE_SHIFT);
-	had = page->used;
-	if (nr_pages <= MAX_SHARED_RUN ||
-		nr_pages > bhi_private.areas[area].nr_areas * BHI_AREA_PAGES)
-		return false;
-	/* The reaper goes by the number of pages: it covers what is populated. */
-	if (nr_pages > had) {
-		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
-		if (bhi_private_populate(task, area, had, nr_pages - had)) {
-			if (!bhi_private_zap(task, area, had, nr_pages - had))
-				bhi_store(&bhi_private.areas[area].nr_pages, had);
-			return false;
-		}
-	} else if (nr_pages < had) {
-		if (bhi_private_zap(task, area, nr_pages, had - nr_pages))
-			return false;
-		bhi_store(&bhi_private.areas[area].nr_pages, nr_pages);
-	}
-	page->used = nr_pages;
-	return true;
+	if (bhi_private.areas[bhi_area_number(ptr)].kind == BHI_AREA_HEAP)
+		return nr_pages <= BHI_PRIVATE_MAX_RUN &&
+		       resize_run(task, page, nr_pages);
+	return nr_pages > BHI_PRIVATE_MAX_RUN && resize_span(task, page, nr_pages);
 }

@@ -9,7 +9,8 @@
  *
  * Pages of slabs and runs are charged and populated when they are handed out for use,
  * so no pagefault and no EFAULT ever comes from them. Pages that fall out of use stay
- * populated up to a bound, for reuse.
+ * populated up to a bound, for reuse; they are all that others ever take of a heap
+ * (private_areas.c).
  */
 #ifndef BHI_ALLOC_PRIVATE_H
 #define BHI_ALLOC_PRIVATE_H
@@ -48,10 +49,20 @@ struct bhi_private_bin {
 	uint32_t nr_pages;               /* of all slabs of the class */
 };
 
+/* By the length of the longest run of free pages. */
+#define BHI_PRIVATE_FREE_LISTS 9
+
+_Static_assert(
+	1 << (BHI_PRIVATE_FREE_LISTS - 1) == BHI_AREA_PAGES, "an empty area has one");
+
 struct bhi_private_heap {
-	uint32_t nr_idle; /* pages populated and not in use */
-	uint32_t nr_used; /* pages in use in areas of small objects */
-	uint32_t open;    /* area to look for free pages first, or BHI_NO_AREA */
+	/* the thread inside */
+	uint32_t nr_used; /* pages in use in areas that are shared */
+	/* atomic */
+	uint32_t keep; /* idle pages that stay populated, private_areas.c */
+	/* changed in busy sections only, and read by who has claimed the region */
+	uint32_t free[BHI_PRIVATE_FREE_LISTS]; /* first area of each, or BHI_NO_AREA */
+	/* the thread inside */
 	struct bhi_private_bin bins[BHI_PRIVATE_CLASSES];
 };
 
@@ -146,8 +157,31 @@ static inline bool bhi_private_try_free(struct bh_task *task, void *ptr)
 /* Bytes of the object at @ptr; 0: there is none. Context: owner thread only. */
 size_t bhi_private_size(const struct bh_task *task, const void *ptr);
 
-/* Change the size in place. Context: owner thread only. */
+/* The usual case: of an object of a slab, on the same trust as try_free. 0: something
+ * else. Context: owner thread only. */
+static inline size_t bhi_private_try_size(const struct bh_task *task, const void *ptr)
+{
+	size_t number = ((uintptr_t)ptr - (uintptr_t)bhi_private.base) >> BHI_PAGE_SHIFT;
+	const struct bhi_private_page *page = &bhi_private_pages[number];
+
+	if (bhi_unlikely(
+		    bhi_load(&bhi_private.areas[number / BHI_AREA_PAGES].task) != task))
+		return 0;
+	if (page->type == BHI_PRIVATE_TAIL)
+		page = &bhi_private_pages[page->head];
+	return bhi_likely(page->type == BHI_PRIVATE_SLAB)
+		       ? bhi_class_sizes[page->class_id]
+		       : 0;
+}
+
+/* Change the size in place: of objects above BHI_PRIVATE_MAX_SIZE that stay so. May
+ * unwind. Context: owner thread only, may wait. */
 bool bhi_private_resize(struct bh_task *task, void *ptr, size_t size);
+
+/* A large object that has grown and may do so again: in place, to twice the size. NULL:
+ * it is not one, or there is no memory; bhi_private_alloc() may do it. Context: owner
+ * thread only, may wait. */
+void *bhi_private_alloc_growing(struct bh_task *task, size_t size);
 
 /* Charge, then populate, in steps, what is missing of @nr pages of a span of @task, the
  * current one. 0 or -ENOMEM: some may be populated. May unwind. Context: owner thread

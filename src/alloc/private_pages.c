@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "alloc/private.h"
+#include "base/failpoint.h"
 #include "base/testpoint.h"
 #include "charge/charge.h"
 #include "task/section.h"
@@ -57,6 +58,10 @@ int bhi_private_populate(struct bh_task *task, uint32_t first, uint32_t page, ui
 
 	if (!missing)
 		return 0;
+	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order(missing), BHI_FAULT_PRIVATE)) {
+		(void)bhi_task_check(task);
+		return -ENOMEM;
+	}
 	r = bhi_charge(task->group, bytes, BHI_CHARGE_PRIVATE, false);
 	if (r) {
 		(void)bhi_task_check(task);

@@ -217,8 +217,7 @@ struct bhi_slab *bhi_heap_adopt(struct bhi_heap *heap, unsigned bin)
 	slab = find_orphan(group, heap, bin);
 	if (slab) {
 		orphan_unlink(group, slab);
-		bhi_store(&heap->bins[bin].bytes,
-			heap->bins[bin].bytes + bhi_slab_bytes(slab));
+		bhi_heap_add_bytes(heap, bin, bhi_slab_bytes(slab));
 		bhi_store(&slab->thread, heap->thread);
 		bhi_store_release(&slab->heap, heap);
 	}
@@ -268,8 +267,9 @@ uint32_t bhi_slab_nr_live(const struct bhi_slab *slab)
 	/* pairs with the release in bhi_heap_doom() */
 	uint32_t remote = bhi_remote_count(bhi_load_acquire(&slab->remote));
 	uint32_t out = bhi_slab_nr_out(slab);
+	uint8_t state = bhi_load(&slab->state);
 
-	if (bhi_load(&slab->state) == BHI_SLAB_DOOMED)
+	if (state == BHI_SLAB_DOOMED || state == BHI_SLAB_UNUSED)
 		return 0;
 	return out > remote ? out - remote : 0;
 }

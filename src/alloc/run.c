@@ -4,6 +4,7 @@
 #include "alloc/buddy.h"
 #include "alloc/freed.h"
 #include "alloc/run.h"
+#include "base/failpoint.h"
 #include "charge/charge.h"
 #include "reclaim/background.h"
 
@@ -65,6 +66,8 @@ void *bhi_run_object_alloc(
 	void *run;
 
 	if (bytes < size || bytes > INT64_MAX || nr_pages >= UINT32_MAX)
+		return NULL;
+	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order(nr_pages), flags))
 		return NULL;
 	if (bhi_charge(group, (int64_t)bytes, flags, false))
 		return NULL;

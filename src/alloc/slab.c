@@ -3,6 +3,7 @@
 
 #include "alloc/buddy.h"
 #include "alloc/freed.h"
+#include "alloc/page_batch.h"
 #include "alloc/slab.h"
 #include "base/pool.h"
 #include "task/section.h"
@@ -21,7 +22,7 @@ static struct {
 	uint32_t most;
 	/* protected by .lock */
 	struct bhi_lock lock;
-	struct bhi_slab *free; /* linked by .returned_next */
+	struct bhi_slab *free; /* linked by .node.next */
 	size_t committed;      /* bytes */
 } state = {.lock = BHI_LOCK_INIT(BHI_RANK_POOL)};
 
@@ -69,6 +70,17 @@ static struct bhi_slab *next_descriptor(void) BH_REQUIRES(state.lock)
 	return slab;
 }
 
+static struct bhi_slab *next_free(const struct bhi_slab *slab)
+{
+	return (void *)slab->node.next;
+}
+
+/* Descriptors in a chain are on no list. */
+static void set_next_free(struct bhi_slab *slab, struct bhi_slab *next)
+{
+	slab->node.next = (void *)next;
+}
+
 static struct bhi_slab *descriptor_new(void)
 {
 	struct bhi_slab *slab;
@@ -76,18 +88,19 @@ static struct bhi_slab *descriptor_new(void)
 	bhi_lock_acquire(&state.lock);
 	slab = state.free;
 	if (slab)
-		state.free = slab->returned_next;
+		state.free = next_free(slab);
 	else if (commit_more())
 		slab = next_descriptor();
 	bhi_lock_release(&state.lock);
 	return slab;
 }
 
-static void descriptor_free(struct bhi_slab *slab)
+/* Free the descriptors of a chain, linked as free ones are. */
+static void descriptors_free(struct bhi_slab *first, struct bhi_slab *last)
 {
 	bhi_lock_acquire(&state.lock);
-	slab->returned_next = state.free;
-	state.free = slab;
+	set_next_free(last, state.free);
+	state.free = first;
 	bhi_lock_release(&state.lock);
 }
 
@@ -217,6 +230,7 @@ static struct bhi_pool *owners_pool(const struct bhi_slab *slab)
 static bool owners_init(struct bhi_slab *slab, bool shared)
 {
 	slab->owners = NULL;
+	slab->sharers = 0;
 	if (!shared)
 		return true;
 	slab->owners = bhi_pool_alloc(owners_pool(slab));
@@ -303,8 +317,15 @@ err_pages:
 	bhi_pages_free(base, spec->order);
 err_descriptor:
 	bhi_store(&slab->cache, NULL);
-	descriptor_free(slab);
+	descriptors_free(slab, slab);
 	return NULL;
+}
+
+/* The descriptor of a slab without pages is nobody's. */
+static void undescribe(struct bhi_slab *slab)
+{
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_UNUSED);
+	bhi_store(&slab->cache, NULL);
 }
 
 void bhi_slab_free(struct bhi_slab *slab)
@@ -313,9 +334,36 @@ void bhi_slab_free(struct bhi_slab *slab)
 	debug_fini(slab);
 	owners_fini(slab);
 	bhi_pages_free(slab->base, slab->order);
-	bhi_store(&slab->state, (uint8_t)BHI_SLAB_UNUSED);
-	bhi_store(&slab->cache, NULL);
-	descriptor_free(slab);
+	undescribe(slab);
+	descriptors_free(slab, slab);
+}
+
+size_t bhi_slabs_free(struct bhi_list *slabs)
+{
+	struct bhi_slab *first = bhi_list_first(slabs, struct bhi_slab, node);
+	struct bhi_slab *chain = NULL, *slab;
+	struct bhi_list *node = slabs->next;
+	struct bhi_page_batch batch;
+	size_t bytes = 0;
+
+	bhi_page_batch_init(&batch);
+	while (node != slabs) {
+		slab = bhi_list_entry(node, struct bhi_slab, node);
+		if (slab->group != first->group)
+			break;
+		node = node->next;
+		bytes += bhi_slab_bytes(slab);
+		bhi_page_batch_add(&batch, slab->base, slab->order);
+		debug_fini(slab);
+		owners_fini(slab);
+		undescribe(slab);
+		set_next_free(slab, chain);
+		chain = slab;
+	}
+	bhi_list_cut(slabs, node);
+	bhi_page_batch_fini(&batch);
+	descriptors_free(chain, first);
+	return bytes;
 }
 
 bool bhi_slab_extend(struct bhi_slab *slab)

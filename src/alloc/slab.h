@@ -27,6 +27,10 @@ enum bhi_slab_state {
 	BHI_SLAB_DOOMED,  /* out of its heap, about to be freed; nothing lives */
 };
 
+/*
+ * The first cache line is what allocating and freeing objects needs, the second what
+ * moving and freeing slabs does: dropping a group reads nothing else of most.
+ */
 struct bhi_slab {
 	/* the owner's: that thread only, or the lock of its state (see heap.h) */
 	void *free;
@@ -43,23 +47,32 @@ struct bhi_slab {
 	uint32_t size; /* bytes from object to object */
 	uint32_t link; /* where in a free object the link to the next lies */
 	uint32_t nr_objects;
+	/* protected by the pool's lock; shared: which groups may have objects; small.c */
+	uint32_t sharers;
+	/* atomic */
+	uint64_t remote; /* objects freed by other threads; heap.h */
+	struct bhi_slab *returned_next;
+	/* immutable while the slab lives */
+	struct bhi_slab_debug *debug;
+
+	/* protected by the section of .thread, the owned lock, or the pool's lock */
+	struct bhi_list node;
+	/* atomic */
+	struct bhi_heap *heap; /* NULL: orphan or shared */
+	/* immutable while the slab lives */
+	char *base;
+	struct bh_group *group; /* that pays; NULL for a shared slab: the root */
+	struct bh_cache *cache; /* NULL: an ordinary slab */
+	uint32_t *owners; /* shared: group id of each object, BHI_NO_OWNER if free */
 	uint8_t class_id;
 	uint8_t order;
 	uint8_t state; /* enum bhi_slab_state; written in the owner's section */
 	uint8_t kept;  /* on its bin's .empty */
-	char *base;
-	struct bh_group *group; /* that pays; NULL for a shared slab: the root */
-	/* atomic */
-	uint64_t remote; /* objects freed by other threads; heap.h */
-	struct bhi_slab *returned_next;
-	struct bhi_heap *heap; /* NULL: orphan or shared */
-	/* immutable while the slab lives */
-	struct bh_cache *cache; /* NULL: an ordinary slab */
-	uint32_t *owners; /* shared: group id of each object, BHI_NO_OWNER if free */
-	struct bhi_slab_debug *debug;
-	/* protected by the section of .thread, the owned lock, or the pool's lock */
-	struct bhi_list node;
-} BHI_ALIGNED(BHI_CACHE_LINE);
+} BHI_ALIGNED(2 * BHI_CACHE_LINE);
+
+_Static_assert(offsetof(struct bhi_slab, node) == BHI_CACHE_LINE &&
+		       sizeof(struct bhi_slab) == 2 * BHI_CACHE_LINE,
+	"each of the two cache lines holds what it should");
 
 #define BHI_NO_OWNER UINT32_MAX
 
@@ -94,6 +107,13 @@ struct bhi_slab *bhi_slab_new(const struct bhi_slab_spec *spec);
 /* Give pages and descriptor back; uncharging is the caller's. Context: any; in no
  * section. */
 void bhi_slab_free(struct bhi_slab *slab);
+
+/*
+ * The same for many, past the thread's cache: the slabs at the head of a list that is not
+ * empty, up to the first of another group. They leave the list. Returns their bytes.
+ * Context: any; in no section.
+ */
+size_t bhi_slabs_free(struct bhi_list *slabs);
 
 /* Make some fresh objects free; false: there are none. Context: owner thread only. */
 bool bhi_slab_extend(struct bhi_slab *slab);

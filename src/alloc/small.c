@@ -4,11 +4,20 @@
  * objects in them; no charge is made and no page is taken or given under it.
  *
  * Why 32: a hundred thousand groups with one object of 64 bytes take 890 bytes each, with
- * pools of eight it is 1490. What it costs is the search of bh_group_drop, an eighth.
+ * pools of eight it is 1490. And a word has a bit for each.
+ *
+ * slab->sharers says where bh_group_drop need not look for a group's objects:
+ *
+ *	the bit of a group is clear		it has none in the slab
+ *	no other group's bit is set		all live objects are the group's
+ *
+ * A bit is set with the first object and cleared by the drop alone, not by the last free:
+ * where it is set there need not be any.
  */
 #include <errno.h>
 
 #include "alloc/small.h"
+#include "base/failpoint.h"
 #include "base/pool.h"
 #include "charge/charge.h"
 #include "reclaim/background.h"
@@ -16,6 +25,8 @@
 
 #define GROUPS_PER_POOL 32
 #define NR_POOLS        (BHI_GROUP_MAX / GROUPS_PER_POOL)
+
+_Static_assert(GROUPS_PER_POOL <= 32, "slab->sharers has 32 bits");
 
 struct small_bin {
 	struct bhi_list partial, full;
@@ -95,6 +106,11 @@ static uint32_t object_index(const struct bhi_slab *slab, const void *object)
 	return (uint32_t)((size_t)((const char *)object - slab->base) / slab->size);
 }
 
+static uint32_t sharer_bit(uint32_t owner)
+{
+	return 1u << owner % GROUPS_PER_POOL;
+}
+
 /* Take an object from the pool's slabs; NULL: they are full. */
 static void *take(struct small_pool *pool, unsigned class_id, uint32_t owner)
 	BH_REQUIRES(pool->lock)
@@ -112,9 +128,11 @@ static void *take(struct small_pool *pool, unsigned class_id, uint32_t owner)
 	slab->free = *bhi_slab_link(slab, object);
 	bhi_store(&slab->needed, slab->needed + 1);
 	bhi_store(&slab->owners[object_index(slab, object)], owner);
+	slab->sharers |= sharer_bit(owner);
 	if (!slab->free && !slab->nr_fresh) {
+		/* Groups that came first mostly go first: theirs are found at once. */
 		bhi_list_unlink(&slab->node);
-		bhi_list_push(&bin->full, &slab->node);
+		bhi_list_append(&bin->full, &slab->node);
 	}
 	return object;
 }
@@ -140,7 +158,8 @@ static bool grow(struct small_pool *pool, unsigned class_id, unsigned flags)
 	int64_t bytes = (int64_t)(BHI_PAGE_SIZE << spec.order);
 	struct bhi_slab *slab;
 
-	if (bhi_charge(bhi_group_root(), bytes, flags, false))
+	if (bhi_fault(BH_FAULT_PAGE, spec.order, flags) ||
+		bhi_charge(bhi_group_root(), bytes, flags, false))
 		return false;
 	slab = bhi_slab_new(&spec);
 	if (!slab) {
@@ -198,15 +217,20 @@ static void give(struct small_pool *pool, struct bhi_slab *slab, uint32_t index,
 
 static void release(struct bhi_list *doomed)
 {
-	bhi_list_for_each_safe (node, doomed) {
-		struct bhi_slab *slab = bhi_list_entry(node, struct bhi_slab, node);
-		int64_t bytes = (int64_t)bhi_slab_bytes(slab);
+	struct bhi_slab *slab = bhi_list_first(doomed, struct bhi_slab, node);
+	int64_t bytes;
 
+	if (!slab)
+		return;
+	if (doomed->next == doomed->prev) {
+		bytes = (int64_t)bhi_slab_bytes(slab);
 		bhi_slab_free(slab);
-		bhi_sub(&state.slab_bytes, bytes);
-		bhi_uncharge(bhi_group_root(), bytes, false);
-		bhi_background_decay();
+	} else {
+		bytes = (int64_t)bhi_slabs_free(doomed);
 	}
+	bhi_sub(&state.slab_bytes, bytes);
+	bhi_uncharge(bhi_group_root(), bytes, false);
+	bhi_background_decay();
 }
 
 struct bh_group *bhi_small_owner(const struct bhi_slab *slab, const void *object)
@@ -229,7 +253,8 @@ bool bhi_small_free(struct bhi_slab *slab, void *object)
 		return false;
 	pool = pool_of(group);
 	bhi_lock_acquire(&pool->lock);
-	live = bhi_load(&slab->owners[index]) == group->id;
+	live = bhi_load(&slab->state) == BHI_SLAB_SHARED &&
+	       bhi_load(&slab->owners[index]) == group->id;
 	if (live)
 		give(pool, slab, index, &doomed);
 	bhi_lock_release(&pool->lock);
@@ -241,64 +266,103 @@ bool bhi_small_free(struct bhi_slab *slab, void *object)
 	return true;
 }
 
-/* Free the group's objects in one slab; how many. */
-static uint32_t drop_in_slab(struct small_pool *pool, struct bhi_slab *slab,
-	uint32_t owner, struct bhi_list *doomed) BH_REQUIRES(pool->lock)
-{
-	uint32_t nr = 0, nr_objects = slab->nr_objects;
+/* What bh_group_drop looks for, under the lock. */
+struct search {
+	struct small_pool *pool;
+	uint32_t owner;
+	uint32_t nr, nr_found; /* objects of the group in the class */
+	struct bhi_list doomed;
+};
 
-	bhi_assert_held(&pool->lock);
-	for (uint32_t i = 0; i < nr_objects; i++) {
-		if (bhi_load(&slab->owners[i]) == owner) {
+static void note_drops(struct bhi_slab *slab, uint32_t owner)
+{
+	for (uint32_t i = 0; BH_DEBUG && i < slab->nr_objects; i++) {
+		if (bhi_load(&slab->owners[i]) == owner)
 			bhi_slab_note_drop(slab, slab->base + (size_t)i * slab->size);
-			give(pool, slab, i, doomed);
-			nr++;
+	}
+}
+
+/* All that lives in the slab is the group's: neither objects nor owners are touched. */
+static void drop_slab(struct search *search, struct bhi_slab *slab)
+	BH_REQUIRES(search->pool->lock)
+{
+	bhi_assert_held(&search->pool->lock);
+	search->nr_found += slab->needed;
+	bhi_store(&slab->needed, 0);
+	/* for bhi_small_free(): the owners say what they said */
+	bhi_store(&slab->state, (uint8_t)BHI_SLAB_DOOMED);
+	bhi_list_unlink(&slab->node);
+	bhi_list_append(&search->doomed, &slab->node);
+}
+
+static void drop_objects(struct search *search, struct bhi_slab *slab)
+	BH_REQUIRES(search->pool->lock)
+{
+	uint32_t nr_objects = slab->nr_objects;
+
+	bhi_assert_held(&search->pool->lock);
+	for (uint32_t i = 0; i < nr_objects && search->nr_found < search->nr; i++) {
+		if (bhi_load(&slab->owners[i]) == search->owner) {
+			give(search->pool, slab, i, &search->doomed);
+			search->nr_found++;
 		}
 	}
-	return nr;
+	slab->sharers &= ~sharer_bit(search->owner);
 }
 
-static uint32_t drop_in_list(struct small_pool *pool, struct bhi_list *slabs,
-	uint32_t owner, struct bhi_list *doomed) BH_REQUIRES(pool->lock)
+static void drop_in_list(struct search *search, struct bhi_list *slabs)
+	BH_REQUIRES(search->pool->lock)
 {
-	uint32_t nr = 0;
+	uint32_t bit = sharer_bit(search->owner);
 
-	bhi_assert_held(&pool->lock);
-	bhi_list_for_each_safe (node, slabs)
-		nr += drop_in_slab(
-			pool, bhi_list_entry(node, struct bhi_slab, node), owner, doomed);
-	return nr;
+	bhi_assert_held(&search->pool->lock);
+	bhi_list_for_each_safe (node, slabs) {
+		struct bhi_slab *slab = bhi_list_entry(node, struct bhi_slab, node);
+
+		if (search->nr_found >= search->nr)
+			break;
+		if (!(slab->sharers & bit))
+			continue;
+		note_drops(slab, search->owner);
+		if (slab->sharers == bit)
+			drop_slab(search, slab);
+		else
+			drop_objects(search, slab);
+	}
 }
 
-static void drop_class(struct small_pool *pool, struct bh_group *group, unsigned i,
-	struct bhi_list *doomed)
+/* Returns bytes. The partial slabs first: full ones become partial as they are dropped
+ * from. */
+static int64_t drop_class(struct search *search, struct bh_group *group, unsigned i)
 {
-	struct small_bin *bin = &pool->bins[i];
-	uint32_t nr;
+	struct small_bin *bin = &search->pool->bins[i];
 
-	bhi_lock_acquire(&pool->lock);
-	/* The partial ones first: full ones become partial as they are dropped from. */
-	nr = drop_in_list(pool, &bin->partial, group->id, doomed);
-	nr += drop_in_list(pool, &bin->full, group->id, doomed);
-	bhi_lock_release(&pool->lock);
-	bhi_sub(&group->nr_small[i], (uint16_t)nr);
-	if (nr)
-		uncharge_object(group, (int64_t)nr * bhi_class_sizes[i]);
+	search->nr = bhi_load(&group->nr_small[i]);
+	search->nr_found = 0;
+	bhi_lock_acquire(&search->pool->lock);
+	drop_in_list(search, &bin->partial);
+	drop_in_list(search, &bin->full);
+	bhi_lock_release(&search->pool->lock);
+	bhi_sub(&group->nr_small[i], (uint16_t)search->nr_found);
+	return (int64_t)search->nr_found * bhi_class_sizes[i];
 }
 
 void bhi_small_drop(struct bh_group *group)
 {
-	struct bhi_list doomed = {&doomed, &doomed};
-	struct small_pool *pool = NULL;
+	struct search search = {.owner = group->id};
+	int64_t bytes = 0;
 
+	bhi_list_init(&search.doomed);
 	for (unsigned i = 0; i < BHI_GROUP_SMALL_CLASSES; i++) {
 		if (!bhi_load(&group->nr_small[i]))
 			continue;
-		if (!pool)
-			pool = pool_of(group);
-		drop_class(pool, group, i, &doomed);
+		if (!search.pool)
+			search.pool = pool_of(group);
+		bytes += drop_class(&search, group, i);
 	}
-	release(&doomed);
+	if (bytes)
+		uncharge_object(group, bytes);
+	release(&search.doomed);
 }
 
 int64_t bhi_small_bytes(const struct bh_group *group)

@@ -90,6 +90,8 @@ static void *serve(struct bh_group *group, size_t size, unsigned flags)
 	if (prefers_pages(group, size))
 		return bhi_run_object_alloc(group, size, 0, flags);
 	class_id = bhi_class_of(size);
+	if (bhi_fault(BH_FAULT_SLAB, bhi_class_sizes[class_id], flags))
+		return NULL;
 	if (bhi_small_wants(group, class_id) && !bhi_heap_serves(group, class_id))
 		p = bhi_small_alloc(group, class_id, flags);
 	else
@@ -142,10 +144,17 @@ static void *alloc_run(
 	return p;
 }
 
+/* The ordinary small request; where failures may be injected none is. */
+static inline bool is_plain(size_t size, unsigned flags)
+{
+	return bhi_likely(!(flags | bhi_load(&bhi_failpoint_armed)) &&
+			  size <= BHI_CLASS_TABLE_SIZE);
+}
+
 BHI_API void *bh_alloc(struct bh_group *group, size_t size, unsigned flags)
 {
 	/* Only a thread that has used the group has it here, so it is no NULL. */
-	if (bhi_likely(!flags && size <= BHI_CLASS_TABLE_SIZE)) {
+	if (is_plain(size, flags)) {
 		void *object =
 			bhi_heap_try_alloc(group, bhi_class_table[(size + 7) >> 3]);
 
@@ -306,8 +315,15 @@ BHI_API size_t bh_usable_size(const void *ptr)
 {
 	struct bhi_slab *slab;
 
-	if (bhi_private_contains(ptr))
-		return bhi_task_current ? bhi_private_size(bhi_task_current, ptr) : 0;
+	if (bhi_private_contains(ptr)) {
+		const struct bh_task *task = bhi_task_current;
+		size_t size;
+
+		if (!task)
+			return 0;
+		size = BH_DEBUG ? 0 : bhi_private_try_size(task, ptr);
+		return bhi_likely(size) ? size : bhi_private_size(task, ptr);
+	}
 	if (!ptr || !find_object(ptr, &slab))
 		return 0;
 	if (!slab)
@@ -335,7 +351,7 @@ static bool fits_in_place(size_t usable, size_t size)
 /* The group of a live object may go offline at any time. */
 static void *alloc_beside(struct bh_group *group, size_t size, unsigned flags)
 {
-	if (bhi_likely(!flags && size <= BHI_CLASS_TABLE_SIZE)) {
+	if (is_plain(size, flags)) {
 		void *object = bhi_heap_try_alloc_pinned(
 			group, bhi_class_table[(size + 7) >> 3]);
 
@@ -441,6 +457,15 @@ static BHI_COLD bool must_retry_typed(
 	return must_retry(group, 0, flags);
 }
 
+static void *serve_typed(
+	const struct bh_cache *cache, struct bh_group *group, unsigned flags)
+{
+	if (bhi_process_inert() || bhi_fault(BH_FAULT_SLAB, cache->object_size,
+					   flags | bhi_load(&cache->fault_flags)))
+		return NULL;
+	return bhi_heap_alloc_typed(&cache->layout, bhi_group_online(group), flags);
+}
+
 BHI_API void *bh_cache_alloc(
 	struct bh_cache *cache, struct bh_group *group, unsigned flags)
 {
@@ -456,9 +481,7 @@ BHI_API void *bh_cache_alloc(
 		return NULL;
 	begin(flags);
 	do
-		object = bhi_process_inert() ? NULL
-					     : bhi_heap_alloc_typed(&cache->layout,
-						       bhi_group_online(group), flags);
+		object = serve_typed(cache, group, flags);
 	while (!object && must_retry_typed(cache, group, flags));
 	end(flags);
 	if (!object)

@@ -196,7 +196,7 @@ BHI_API int bh_group_drop(struct bh_group *group)
 	bhi_small_drop(group);
 	bhi_runs_drop(group);
 	bhi_freed_drop_from(NULL);
-	bhi_stock_drain(group);
+	bhi_stock_drain_unused(group);
 	return 0;
 }
 

@@ -72,17 +72,34 @@ static bool fits_in_place(size_t usable, size_t size)
 	return size <= usable && (size >= usable / 2 || usable <= 64);
 }
 
+/* What has grown beyond its place. */
+static void *alloc_larger(struct bh_task *task, size_t usable, size_t size)
+{
+	void *p = NULL;
+
+	if (size > usable && usable > BHI_PRIVATE_MAX_SIZE && !bhi_process_inert())
+		p = bhi_private_alloc_growing(task, size);
+	if (!p)
+		return bh_malloc(size);
+	bhi_freed_note(p, NULL);
+	return p;
+}
+
 static void *private_realloc(
 	struct bh_task *task, void *ptr, size_t usable, size_t size, const void *where)
 {
 	void *p;
 
-	if (fits_in_place(usable, size) || bhi_private_resize(task, ptr, size))
+	if (fits_in_place(usable, size))
 		return ptr;
-	p = bh_malloc(size);
+	if (usable > BHI_PRIVATE_MAX_SIZE && bhi_private_resize(task, ptr, size))
+		return ptr;
+	p = alloc_larger(task, usable, size);
 	if (!p)
 		return NULL;
 	memcpy(p, ptr, bhi_min(usable, size));
+	if (!BH_DEBUG && bhi_likely(bhi_private_try_free(task, ptr)))
+		return p;
 	if (bhi_private_free(task, ptr))
 		bhi_freed_note(ptr, where);
 	return p;

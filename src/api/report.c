@@ -7,6 +7,7 @@
 #include "alloc/slab.h"
 #include "api/report.h"
 #include "api/report_failures.h"
+#include "api/report_injected.h"
 #include "api/report_tasks.h"
 #include "api/start.h"
 #include "base/pool.h"
@@ -199,6 +200,16 @@ static void walk_failures(struct walk *walk)
 	bhi_report_walk_failures(&walk->out, walk->rendering);
 }
 
+static void walk_injecting(struct walk *walk)
+{
+	bhi_report_walk_injecting(&walk->out, walk->rendering);
+}
+
+static void walk_injections(struct walk *walk)
+{
+	bhi_report_walk_injections(&walk->out, walk->rendering);
+}
+
 static void walk_kills(struct walk *walk)
 {
 	for (unsigned i = 0; i < BHI_VICTIM_STATES; i++)
@@ -328,6 +339,8 @@ static int write_report(int fd, const struct bhi_report_rendering *rendering)
 	static void (*const lists[])(struct walk * walk) = {
 		[BHI_REPORT_LIST_OOMS] = walk_ooms,
 		[BHI_REPORT_LIST_FAILURES] = walk_failures,
+		[BHI_REPORT_LIST_INJECTING] = walk_injecting,
+		[BHI_REPORT_LIST_INJECTIONS] = walk_injections,
 		[BHI_REPORT_LIST_KILLS] = walk_kills,
 		[BHI_REPORT_LIST_TASKS] = walk_tasks,
 		[BHI_REPORT_LIST_GROUPS] = walk_groups,

@@ -15,6 +15,7 @@
 #include "alloc/cache.h"
 #include "base/fmt.h"
 #include "charge/failures.h"
+#include "debug/inject.h"
 #include "oom/events.h"
 #include "oom/reaper.h"
 #include "reclaim/background.h"
@@ -107,6 +108,18 @@ struct bhi_report_failure {
 	bool is_newest;
 };
 
+/* A kind of injected failures, and how it is set. */
+struct bhi_report_injecting {
+	enum bh_fault_kind kind;
+	struct bh_fault_stat stat;
+	bool is_first;
+};
+
+struct bhi_report_injection {
+	struct bhi_injection injection;
+	uint64_t ago_ns;
+};
+
 /* The private window and the reaper. */
 struct bhi_report_private {
 	uint64_t window; /* address space, bytes */
@@ -139,6 +152,8 @@ struct bhi_report_overhead {
 enum bhi_report_list {
 	BHI_REPORT_LIST_OOMS,
 	BHI_REPORT_LIST_FAILURES,
+	BHI_REPORT_LIST_INJECTING,
+	BHI_REPORT_LIST_INJECTIONS,
 	BHI_REPORT_LIST_KILLS,
 	BHI_REPORT_LIST_TASKS,
 	BHI_REPORT_LIST_GROUPS,
@@ -155,6 +170,10 @@ struct bhi_report_rendering {
 	void (*list_begin)(struct bhi_out *out, enum bhi_report_list list);
 	void (*oom)(struct bhi_out *out, const struct bhi_report_oom *oom);
 	void (*failure)(struct bhi_out *out, const struct bhi_report_failure *failure);
+	void (*injecting)(
+		struct bhi_out *out, const struct bhi_report_injecting *injecting);
+	void (*injection)(
+		struct bhi_out *out, const struct bhi_report_injection *injection);
 	/* How long the memory of victims in @state took to come back. */
 	void (*kills)(struct bhi_out *out, enum bh_victim_state state);
 	/* NULL: .tasks says enough. */

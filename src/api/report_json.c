@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/report_failures.h"
+#include "api/report_injected.h"
 #include "api/report_tasks.h"
 
 static void put_limit(struct bhi_out *out, const char *key, uint64_t value)
@@ -90,6 +91,8 @@ static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 	static const char *const keys[] = {
 		[BHI_REPORT_LIST_OOMS] = "ooms",
 		[BHI_REPORT_LIST_FAILURES] = "failures",
+		[BHI_REPORT_LIST_INJECTING] = "injecting",
+		[BHI_REPORT_LIST_INJECTIONS] = "injected",
 		[BHI_REPORT_LIST_KILLS] = "kills",
 		[BHI_REPORT_LIST_TASKS] = "tasks",
 		[BHI_REPORT_LIST_GROUPS] = "groups",
@@ -225,6 +228,8 @@ const struct bhi_report_rendering bhi_report_json = {
 	.list_begin = put_list_begin,
 	.oom = bhi_report_json_oom,
 	.failure = bhi_report_json_failure,
+	.injecting = bhi_report_json_injecting,
+	.injection = bhi_report_json_injection,
 	.kills = bhi_report_json_kills,
 	.task = bhi_report_json_task,
 	.tasks = bhi_report_json_tasks,

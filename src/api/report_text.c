@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/report_failures.h"
+#include "api/report_injected.h"
 #include "api/report_tasks.h"
 #include "base/sys.h"
 
@@ -130,6 +131,8 @@ static void put_list_begin(struct bhi_out *out, enum bhi_report_list list)
 	switch (list) {
 	case BHI_REPORT_LIST_OOMS:
 	case BHI_REPORT_LIST_FAILURES:
+	case BHI_REPORT_LIST_INJECTING:
+	case BHI_REPORT_LIST_INJECTIONS:
 		break;
 	case BHI_REPORT_LIST_KILLS:
 		if (has_kills())
@@ -310,6 +313,8 @@ const struct bhi_report_rendering bhi_report_text = {
 	.list_begin = put_list_begin,
 	.oom = bhi_report_text_oom,
 	.failure = bhi_report_text_failure,
+	.injecting = bhi_report_text_injecting,
+	.injection = bhi_report_text_injection,
 	.kills = bhi_report_text_kills,
 	.tasks = bhi_report_text_tasks,
 	.group = put_group,

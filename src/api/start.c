@@ -19,6 +19,7 @@
 #include "base/fmt.h"
 #include "base/sys.h"
 #include "charge/charge.h"
+#include "debug/inject.h"
 #include "oom/killer.h"
 #include "oom/oom.h"
 #include "oom/reaper.h"
@@ -47,6 +48,7 @@ struct settings {
 	void *on_oom_arg;
 	bool has_pagefault;
 	enum bhi_pagefault pagefault;
+	struct bhi_fault_changes faults;
 };
 
 static struct {
@@ -163,6 +165,20 @@ static int start_reaper(void)
 		state.settings.reap_tries, state.settings.reap_interval_ms);
 }
 
+static int start_inject(void)
+{
+	bhi_inject_init();
+	return 0;
+}
+
+/* The last step: what is to fail are the requests of the program, not the start. */
+static int start_faults(void)
+{
+	if (state.settings.faults.nr)
+		bhi_inject_set(&state.settings.faults);
+	return 0;
+}
+
 enum {
 	STEP_ZONE = 2,
 	STEP_WINDOW = 4
@@ -180,8 +196,10 @@ static int (*const steps[])(void) = {
 	start_private,
 	start_private_heaps,
 	bhi_signal_init,
+	start_inject,
 	start_reaper,
 	start_background,
+	start_faults,
 };
 
 static uint64_t option_or(const struct bhi_option_value *option, uint64_t value)
@@ -214,6 +232,12 @@ static int settle(const struct bh_config *config, struct settings *ret)
 		.has_pagefault = options[BHI_OPTION_PAGEFAULT].set,
 		.pagefault = (enum bhi_pagefault)options[BHI_OPTION_PAGEFAULT].value,
 	};
+	if (options[BHI_OPTION_FAIL].set) {
+		r = bhi_inject_read(
+			"BULKHEAD_FAIL", options[BHI_OPTION_FAIL].text, &ret->faults);
+		if (r)
+			return r;
+	}
 	if (!ret->reap_tries)
 		ret->reap_tries = DEFAULT_REAP_TRIES;
 	if (!ret->reap_interval_ms)

@@ -3,6 +3,7 @@
 
 #include "api/names.h"
 #include "api/start.h"
+#include "debug/inject.h"
 #include "task/end.h"
 #include "task/enter.h"
 #include "task/kill.h"
@@ -43,6 +44,8 @@ BHI_API struct bh_task *bh_task_new(
 	task = bhi_process_inert() ? NULL : bhi_task_new(group, &own);
 	if (!task)
 		errno = ENOMEM;
+	else if (bhi_inject_is_marked())
+		bhi_store(&task->fault_marked, 1);
 	return task;
 }
 

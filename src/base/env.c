@@ -11,6 +11,7 @@
 enum kind {
 	KIND_SIZE,
 	KIND_NUMBER,
+	KIND_TEXT, /* read by whom it is for */
 	KIND_WORD, /* one of .words, separated by '|'; the value is its index */
 };
 
@@ -44,6 +45,9 @@ static const struct option {
 	[BHI_OPTION_REAP_INTERVAL_MS] = {PREFIX "REAP_INTERVAL_MS", "1 to 10000",
 		"milliseconds between two of these tries (default: 100)", 1, 10000,
 		KIND_NUMBER},
+	[BHI_OPTION_FAIL] = {PREFIX "FAIL", "kind:knob=value,...;...",
+		"failures to inject, see bh_fault_set(3) (default: none)", 0, UINT64_MAX,
+		KIND_TEXT},
 };
 
 /* The one variable that is no value. */
@@ -74,6 +78,9 @@ static int parse_word(const char *words, const char *text, uint64_t *ret)
 static int parse_value(const struct option *option, const char *text, uint64_t *ret)
 {
 	switch (option->kind) {
+	case KIND_TEXT:
+		*ret = 0;
+		return 0;
 	case KIND_SIZE:
 		return bhi_parse_size(text, ret);
 	case KIND_NUMBER:
@@ -136,6 +143,7 @@ static int read_one(const char *entry, struct bhi_option_value *values)
 		if (parse(&options[i], text, &values[i].value))
 			return refuse(options[i].name, text, options[i].form);
 		values[i].set = true;
+		values[i].text = text;
 		return 0;
 	}
 	bhi_errf("bulkhead: %s: no such variable; BULKHEAD_OPTIONS=help lists them\n",

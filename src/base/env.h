@@ -16,6 +16,7 @@ enum bhi_option {
 	BHI_OPTION_PAGEFAULT,
 	BHI_OPTION_REAP_TRIES,
 	BHI_OPTION_REAP_INTERVAL_MS,
+	BHI_OPTION_FAIL, /* .text only */
 	BHI_OPTION_NR,
 };
 
@@ -28,6 +29,7 @@ enum bhi_pagefault {
 struct bhi_option_value {
 	bool set; /* the variable exists and is not empty */
 	uint64_t value;
+	const char *text; /* in the environment */
 };
 
 /*

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Where a failure can be injected. Whether one is, is decided on the debug floor
+ * (debug/inject.h), which fills the hooks below; off, each place is one predicted branch.
+ *
  * Internal failure points: places where the library asks the system, or one of its own
- * lower floors, for something that can be refused. Armed, the n-th one that this process
- * passes is refused, once or from then on; that is how the failure loop runs every error
- * path. Off, a failure point is one predicted branch.
+ * lower floors, for something that can be refused. That is how the failure loop runs
+ * every error path.
+ *
+ * Requests: where somebody asks for memory, before anything is looked for, reclaimed or
+ * charged. A request that is refused there was never made, but for its NULL.
  *
  * A BH_NOFAIL request is never refused anything: refusals are there to run error paths,
  * and it has none, it would try again for ever.
@@ -12,6 +17,7 @@
 #define BHI_BASE_FAILPOINT_H
 
 #include "base/compiler.h"
+#include "bulkhead.h"
 
 enum bhi_failpoint_kind {
 	BHI_FP_MMAP,
@@ -29,18 +35,31 @@ enum bhi_failpoint_kind {
 	BHI_FP_NR,
 };
 
-enum bhi_failpoint_mode {
-	BHI_FP_ONCE,
-	BHI_FP_PERSISTENT, /* the n-th and all later ones */
+/* Among the flags of a request that a failure can be injected into. */
+#define BHI_FAULT_PRIVATE   (1u << 30) /* pages: for private memory of a task */
+#define BHI_FAULT_IN_MARKED (1u << 29) /* slab: from a cache that is marked */
+/* syscall: which one */
+#define BHI_FAULT_MMAP      (1u << 24)
+#define BHI_FAULT_MREMAP    (1u << 25)
+#define BHI_FAULT_BRK       (1u << 26)
+
+struct bhi_failpoint_hooks {
+	bool (*point)(enum bhi_failpoint_kind kind);
+	bool (*request)(enum bh_fault_kind kind, size_t size, unsigned flags);
 };
 
+/* Atomic: how many reasons there are to ask the hooks. */
 extern uint32_t bhi_failpoint_armed;
+
+/* NULL until somebody arms for the first time. */
+extern const struct bhi_failpoint_hooks *bhi_failpoint_hooks;
 
 /* Nonzero: nothing is refused on this thread, nor counted. */
 extern BHI_TLS unsigned bhi_failpoint_exempt;
 
-/* Context: any, no allocation. */
-bool bhi_failpoint_hit(enum bhi_failpoint_kind kind);
+/* Context: signal-safe. */
+BHI_COLD bool bhi_failpoint_hit(enum bhi_failpoint_kind kind);
+BHI_COLD bool bhi_fault_hit(enum bh_fault_kind kind, size_t size, unsigned flags);
 
 static inline bool bhi_failpoint(enum bhi_failpoint_kind kind)
 {
@@ -48,12 +67,13 @@ static inline bool bhi_failpoint(enum bhi_failpoint_kind kind)
 }
 
 /*
- * Refuse the @nth failure point from now (1 is the next) whose kind is in @kinds, a mask
- * of 1 << kind. Context: any.
+ * Whether a request is to fail. @size: bytes, for BH_FAULT_PAGE the order. @flags: enum
+ * bh_flags and the above. Context: signal-safe.
  */
-void bhi_failpoint_arm(unsigned nth, enum bhi_failpoint_mode mode, unsigned kinds);
-
-/* Switch off; returns how many were refused since arm. Context: any. */
-unsigned bhi_failpoint_disarm(void);
+static inline bool bhi_fault(enum bh_fault_kind kind, size_t size, unsigned flags)
+{
+	return bhi_unlikely(bhi_load(&bhi_failpoint_armed)) &&
+	       bhi_fault_hit(kind, size, flags);
+}
 
 #endif

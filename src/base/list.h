@@ -63,6 +63,14 @@ static inline void bhi_list_splice(struct bhi_list *to, struct bhi_list *from)
 	bhi_list_init(from);
 }
 
+/* Take what comes before @node, an element or @head, off the list. The links of what was
+ * taken are stale. */
+static inline void bhi_list_cut(struct bhi_list *head, struct bhi_list *node)
+{
+	head->next = node;
+	node->prev = head;
+}
+
 #define bhi_list_entry(node, type, member) bhi_container_of(node, type, member)
 #define bhi_list_first(head, type, member) \
 	(bhi_list_empty(head) ? NULL : bhi_list_entry((head)->next, type, member))

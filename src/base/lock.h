@@ -15,7 +15,7 @@
 enum bhi_rank {
 	BHI_RANK_START,    /* api/start.c: starting the library */
 	BHI_RANK_OOM,      /* oom/oom.c: one OOM decision at a time, the ring of OOMs */
-	BHI_RANK_TASKS,    /* task/task.c: the list of tasks, deadlines */
+	BHI_RANK_TASKS,    /* task/task.c: the list of tasks, deadlines, idle pages */
 	BHI_RANK_TREE,     /* account/group.c: shape of the group tree, ids, references */
 	BHI_RANK_SHRINKER, /* reclaim/shrinker.c: the list of shrinkers */
 	BHI_RANK_CACHE,    /* alloc/cache.c: the list of typed caches */
@@ -32,6 +32,7 @@ enum bhi_rank {
 	BHI_RANK_COND,   /* task/cond.c: the waiters of some bh_conds */
 	BHI_RANK_OVERDRAFT, /* task/overdraft.c: what tasks have past limits */
 	BHI_RANK_FAILURES,  /* charge/failures.c: records of requests that failed */
+	BHI_RANK_FAULT,     /* debug/inject.c: settings of injected failures */
 	BHI_RANK_NR,
 };
 

@@ -31,7 +31,8 @@ static int map(void *hint, size_t size, int prot, void **ret)
 {
 	void *p;
 
-	if (bhi_failpoint(BHI_FP_MMAP))
+	if (bhi_failpoint(BHI_FP_MMAP) ||
+		bhi_fault(BH_FAULT_SYSCALL, size, BHI_FAULT_MMAP))
 		return -ENOMEM;
 	p = mmap(hint, size, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)

@@ -20,6 +20,12 @@ static inline size_t bhi_page_align(size_t size)
 	return (size + BHI_PAGE_SIZE - 1) & ~(BHI_PAGE_SIZE - 1);
 }
 
+/* The order of the smallest block of 2^order pages that holds @nr_pages, 1 or more. */
+static inline unsigned bhi_page_order(size_t nr_pages)
+{
+	return nr_pages > 1 ? 64u - (unsigned)__builtin_clzl(nr_pages - 1) : 0;
+}
+
 /*
  * Reserve @size bytes of address space that cannot be touched, aligned to @align (a
  * power of two, at least a page). Returns 0 and the address, or -ENOMEM.

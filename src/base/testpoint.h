@@ -17,7 +17,7 @@ enum bhi_testpoint {
 	BHI_TP_REMOTE_GIVE,   /* remote.c: in the section, the group was online */
 	BHI_TP_REMOTE_ORPHAN, /* remote.c: no heap was seen, the lock not yet taken */
 	BHI_TP_REMOTE_PUSHED, /* remote.c: the object is remote, the heap not yet told */
-	BHI_TP_SLAB_RELEASE,  /* heap.c: a doomed slab is about to be freed */
+	BHI_TP_SLAB_RELEASE,  /* heap.c: doomed slabs are about to be freed */
 	BHI_TP_CHARGE,        /* charge.c: the slow path begins */
 	BHI_TP_LOCK,          /* holder.c: a lock of the host is about to be taken */
 	BHI_TP_CLAIM,   /* region.c: the reaper has said unstable, guards not yet seen */
@@ -35,6 +35,7 @@ enum bhi_testpoint {
 	BHI_TP_UNKILLED,  /* enter.c: no kill was seen at the end, inside is still set */
 	BHI_TP_BACK_OFF,  /* end.c: the reaper met a guard, the region is still taken */
 	BHI_TP_SHORT,     /* oom.c: memory is short, the OOM lock not yet tried */
+	BHI_TP_LOOKED,    /* oom.c: it still is, the tasks are not yet looked at */
 	BHI_TP_LIVE,      /* end.c: the region was seen live, and is not yet taken */
 	BHI_TP_UNMARKED,  /* region.c: pages are gone, and are still marked populated */
 	BHI_TP_ENDING,    /* task.c: no references are left, the task is on the list */
@@ -45,6 +46,8 @@ enum bhi_testpoint {
 	BHI_TP_STEP,         /* private_pages.c: a step is about to begin */
 	BHI_TP_BUSY,         /* private_pages.c: in a step, which is done */
 	BHI_TP_ACCESS,       /* access.c: in the region, access not yet given */
+	BHI_TP_TRIM,         /* end.c: trimming is said, the guard not yet looked at */
+	BHI_TP_QUIET,        /* end.c: nobody else changes pages, none is taken yet */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

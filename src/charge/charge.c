@@ -8,8 +8,9 @@
  *     (reserve_of); the level that refuses is the one that is over its limit;
  *     requests that may not wait end here;
  *  4. all stocks of that level drained, once for each level that refuses;
- *  5. rounds of reclaim in the group that is over: one for costly and BH_NORETRY
- *     requests, else while they help, and 16 more that do not;
+ *  5. rounds of reclaim in the group that is over, first of pages that tasks keep and do
+ *     not use: one for costly and BH_NORETRY requests, else while they help, and 16 more
+ *     that do not;
  *  6. shrinkers of last resort;
  *  7. the policy of the group that is over: fail, or the OOM killer, then from 5;
  *  8. BH_NOFAIL only: past the limits of groups, into half of the reserve, and after a
@@ -45,6 +46,7 @@
 #include "oom/oom.h"
 #include "reclaim/background.h"
 #include "reclaim/reclaim.h"
+#include "task/keep.h"
 #include "task/kill.h"
 #include "task/overdraft.h"
 
@@ -54,6 +56,12 @@
 
 /* How often a request that waits reclaims again. */
 #define LOOK_AGAIN_NS (100 * BHI_NS_PER_MS)
+
+/* How long a fruitless round waits for whoever is in a shrinker's way, most likely
+ * another one that reclaims: a kernel tick. Without, all rounds would be over before that
+ * one has run again (Linux mm/vmscan.c, reclaim_throttle(), VMSCAN_THROTTLE_NOPROGRESS).
+ */
+#define THROTTLE_NS BHI_NS_PER_MS
 
 struct request {
 	struct bh_group *group;
@@ -209,6 +217,8 @@ static bool reclaim_rounds(struct request *rq)
 		}
 		if (!r.reclaimable || rq->fruitless++ >= BHI_MAX_RECLAIM_RETRIES)
 			return false;
+		if (r.was_stopped)
+			bhi_task_sleep(THROTTLE_NS);
 	}
 }
 
@@ -535,6 +545,8 @@ bool bhi_charge_pagefault_oom(struct bh_group *over, int64_t size, bool ends_sel
 	bhi_pressure_enter(over);
 	bhi_group_event(over, BHI_EVENT_MAX);
 	bhi_stock_drain(over);
+	if (!has_room(over, size))
+		(void)bhi_keep_trim(over, (uint64_t)size);
 	if (!has_room(over, size))
 		await_background(over, size);
 	/* A victim that may not end here needs what others have. */

@@ -225,13 +225,18 @@ static struct scan scan_of(const struct bh_group *over)
 	};
 }
 
-/* False: what was decided is nothing to tell of, for a victim is not finished. */
-static bool decide(struct bhi_oom_decision *decision, struct scan *scan)
+/*
+ * False: what was decided is nothing to tell of, for a victim is not finished, or was
+ * finished since the last look. Such a victim was passed over because it is skipped, and
+ * its bytes were given back before that (pairs with the release in bhi_task_set_skip()):
+ * to choose another one now would be a second victim for one shortage.
+ */
+static bool decide(struct bhi_oom_decision *decision, struct scan *scan, int64_t size)
 	BH_REQUIRES(bhi_tasks_lock)
 {
 	bhi_assert_held(&bhi_tasks_lock);
 	scan_tasks(scan, &decision->event, false);
-	if (scan->abort)
+	if (scan->abort || bhi_oom_has_room(scan->over, size))
 		return false;
 	/* Who is no longer there is killed or ends: as an unfinished victim. */
 	if (scan->chosen)
@@ -261,7 +266,7 @@ bool bhi_oom_kill(struct bh_group *over, int64_t size)
 		return true;
 	bhi_oom_describe(decision, over, size);
 	bhi_lock_acquire(&bhi_tasks_lock);
-	decided = decide(decision, &scan);
+	decided = decide(decision, &scan, size);
 	bhi_lock_release(&bhi_tasks_lock);
 	if (decided)
 		tell(decision);

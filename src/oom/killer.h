@@ -7,7 +7,8 @@
 
 /*
  * Choose and claim the victims for bhi_oom_decision. True: somebody was chosen, or a
- * victim is not finished yet. Called with the OOM lock held. Context: any, no allocation.
+ * victim is not finished yet, or there is room after all. Called with the OOM lock held.
+ * Context: any, no allocation.
  */
 bool bhi_oom_kill(struct bh_group *over, int64_t size);
 

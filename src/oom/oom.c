@@ -19,9 +19,10 @@ struct bhi_lock bhi_oom_lock = BHI_LOCK_INIT(BHI_RANK_OOM);
 struct bhi_oom_decision *bhi_oom_decision;
 bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 
-static bool has_room(const struct bh_group *over, int64_t size)
+bool bhi_oom_has_room(const struct bh_group *over, int64_t size)
 {
-	return bhi_counter_margin(&over->counter, BHI_RESERVE_HIGH) >= size;
+	return !bhi_policy.without.last_look &&
+	       bhi_counter_margin(&over->counter, BHI_RESERVE_HIGH) >= size;
 }
 
 /* Not inline: compilers do not see that the end takes the pointer back. */
@@ -61,7 +62,8 @@ static bool kill_one(
 		return false;
 	/* The last look asks for more than the request needs, the high mark: memory that
 	 * is coming back in bulk is worth waiting for. */
-	*ret_room = has_room(over, request->size) && !bhi_policy.without.last_look;
+	*ret_room = bhi_oom_has_room(over, request->size);
+	bhi_testpoint(BHI_TP_LOOKED);
 	if (!*ret_room)
 		killed = bhi_oom_killer && bhi_oom_killer(over, request->size);
 	bhi_oom_end(&decision);

@@ -34,8 +34,14 @@ extern struct bhi_lock bhi_oom_lock;
 /* The decision that is being made. Protected by the lock. */
 extern struct bhi_oom_decision *bhi_oom_decision;
 
-/* Chooses and kills; whether somebody was killed or is dying already. NULL: there is
- * nobody to kill. Called with bhi_oom_lock held. */
+/*
+ * The last look: whether @over has room for @size bytes after all, and in the zone up to
+ * the high mark. Context: any, no allocation.
+ */
+bool bhi_oom_has_room(const struct bh_group *over, int64_t size);
+
+/* Chooses and kills; whether somebody was killed or is dying already, or memory came
+ * back. NULL: there is nobody to kill. Called with bhi_oom_lock held. */
 extern bool (*bhi_oom_killer)(struct bh_group *over, int64_t size);
 
 /*

@@ -3,6 +3,7 @@
 #include "base/bug.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/shrinker.h"
+#include "task/keep.h"
 #include "task/section.h"
 
 struct bhi_reclaim_hooks bhi_reclaim_hooks;
@@ -15,6 +16,7 @@ struct scan {
 	uint64_t start; /* of the thread's count of uncharged bytes */
 	bool low_too;   /* protection by BH_LOW no longer counts */
 	bool skipped_low;
+	bool was_stopped;
 	uint64_t reclaimable;
 };
 
@@ -87,6 +89,7 @@ static void scan_group(struct scan *scan, struct bh_group *group, int priority)
 	if (bhi_reclaim_hooks.collect)
 		bhi_reclaim_hooks.collect(group);
 	scan->reclaimable += pass.reclaimable;
+	scan->was_stopped |= pass.was_stopped;
 	/* Having been asked is no harm done. */
 	if (low && reclaimed(scan) > before)
 		bhi_group_event(group, BHI_EVENT_LOW);
@@ -112,6 +115,7 @@ static bool scan_subtree(struct scan *scan, int priority)
 	}
 	bhi_shrink(&pass, true);
 	scan->reclaimable += pass.reclaimable;
+	scan->was_stopped |= pass.was_stopped;
 	return reclaimed(scan) >= scan->want;
 }
 
@@ -166,6 +170,16 @@ static void scan_end(void)
 	bhi_thread_current->nesting--;
 }
 
+/* Pages that nobody uses come first, protected or not: with them nothing is lost. True:
+ * they are enough. */
+static bool trim_tasks(struct scan *scan)
+{
+	uint64_t bytes = bhi_keep_trim(scan->target, scan->want);
+
+	bhi_reclaim_note(scan->target, (int64_t)bytes);
+	return bytes >= scan->want;
+}
+
 struct bhi_reclaim_result bhi_reclaim(
 	struct bh_group *target, uint64_t want, unsigned flags)
 {
@@ -175,13 +189,15 @@ struct bhi_reclaim_result bhi_reclaim(
 	if (!may_reclaim())
 		return result;
 	scan = scan_begin(target, bhi_max(want, BHI_RECLAIM_LEAST), flags);
-	scan_priorities(&scan);
+	if (!trim_tasks(&scan))
+		scan_priorities(&scan);
 	if (!reclaimed(&scan) && scan.skipped_low) {
 		scan.low_too = true;
 		scan_priorities(&scan);
 	}
 	result.reclaimed = reclaimed(&scan);
 	result.reclaimable = scan.reclaimable;
+	result.was_stopped = scan.was_stopped;
 	scan_end();
 	hold_end();
 	return result;

@@ -20,6 +20,8 @@ struct bhi_reclaim_result {
 	uint64_t reclaimed;   /* bytes */
 	uint64_t reclaimable; /* objects that shrinkers counted; 0: trying again is
 				 hopeless */
+	/* A shrinker could not get at what it has: for a moment, most likely. */
+	bool was_stopped;
 };
 
 /*

@@ -162,8 +162,10 @@ static void scan_one(
 
 		control.nr_scanned = control.nr_to_scan;
 		freed = shrinker->scan(shrinker, &control);
-		if (freed == BH_SHRINK_STOP)
+		if (freed == BH_SHRINK_STOP) {
+			pass->was_stopped = true;
 			break;
+		}
 		pass->freed += freed;
 		bhi_add(&s->nr_freed, freed);
 		/* One that claims to have looked at nothing must not hold us for ever. */

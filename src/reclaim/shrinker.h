@@ -24,6 +24,7 @@ struct bhi_shrink_pass {
 	/* out */
 	uint64_t freed;       /* objects */
 	uint64_t reclaimable; /* objects counted */
+	bool was_stopped;     /* some shrinker said BH_SHRINK_STOP */
 };
 
 /*

@@ -9,8 +9,18 @@
 #include "base/sys.h"
 #include "base/testpoint.h"
 #include "task/access.h"
+#include "task/keep.h"
 #include "task/latency.h"
 #include "task/warm.h"
+
+/* How long a change of pages is waited for by who wants idle ones, and how long between
+ * two looks. A change lasts for a quarter of a millisecond, unless its thread has lost
+ * the processor. */
+#define TRIM_WAIT_NS  (100 * BHI_NS_PER_MS)
+#define TRIM_PAUSE_NS ((uint64_t)20000)
+
+/* For so many others who want them, too. */
+#define MAX_TRIM_WAITS 16
 
 void (*bhi_task_reaped_hook)(struct bh_task *task);
 
@@ -176,6 +186,67 @@ enum bhi_reap bhi_task_try_reap(struct bh_task *task)
 	return BHI_REAP_DONE;
 }
 
+/* Whether it did: the owner does not run, or its task is killed and the reaper's. */
+static bool await_quiet(const struct bh_task *task)
+{
+	uint64_t start = 0;
+
+	while (!bhi_region_is_quiet(&task->region)) {
+		uint64_t now = bhi_sys_now_ns();
+
+		start = start ? start : now;
+		if (bhi_task_killed(task) || now - start > TRIM_WAIT_NS)
+			return false;
+		bhi_sys_pause(TRIM_PAUSE_NS);
+	}
+	return true;
+}
+
+/* Some idle pages; ASKED is ours. */
+static uint64_t trim_some(struct bh_task *task)
+{
+	struct bhi_region *region = &task->region;
+	uint64_t bytes = 0;
+
+	if (nr_dumps(task))
+		return 0;
+	bhi_region_claim_idle(region);
+	bhi_testpoint(BHI_TP_TRIM);
+	if (await_quiet(task)) {
+		bhi_testpoint(BHI_TP_QUIET);
+		bytes = bhi_keep_zap_hook(task);
+	}
+	bhi_region_unclaim_idle(region);
+	return bytes;
+}
+
+/* LIVE: it is ours. */
+static enum bhi_region_end ask_to_trim(struct bhi_region *region)
+{
+	enum bhi_region_end end;
+	int waits = 0;
+
+	/* By others who trim, or by the reaper: all are brief. */
+	while ((end = ask_end(region)) == BHI_REGION_ASKED && waits++ < MAX_TRIM_WAITS)
+		bhi_sys_futex_wait(&region->end, BHI_REGION_ASKED, TRIM_WAIT_NS);
+	return end;
+}
+
+uint64_t bhi_task_trim(struct bh_task *task)
+{
+	uint64_t sum = 0, bytes;
+
+	do {
+		if (bhi_task_killed(task) ||
+			ask_to_trim(&task->region) != BHI_REGION_LIVE)
+			break;
+		bytes = trim_some(task);
+		back_off(&task->region);
+		sum += bytes;
+	} while (bytes && bhi_load(&task->region.nr_idle));
+	return sum;
+}
+
 static void await_dumps(struct bh_task *task)
 {
 	uint32_t nr = nr_dumps(task);
@@ -202,7 +273,7 @@ void bhi_task_reap_own(struct bh_task *task)
 	}
 	await_dumps(task);
 	bhi_access_forget(region);
-	bhi_store(&region->unstable, 1);
+	bhi_store(&region->unstable, BHI_UNSTABLE);
 	zap_all(task);
 }
 

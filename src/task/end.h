@@ -6,13 +6,15 @@
  *	LIVE	nobody is at it
  *	ASKED	the reaper or the thread that unwound has asked for it, by exchange, and
  *		looks at .dumping, the reaper at the guards too; nothing is waited for
- *		until it is one of the others
+ *		until it is one of the others. Or somebody takes idle pages, which
+ *		lasts for a section of the owner and a chunk of pages
  *	ENDING	the thread that unwound waits for dumps that had begun
  *	TAKEN	who asked has got it, and zaps; others wait for GONE, or leave it to him
  *	GONE	for ever
  *
  * From ASKED the reaper goes back to LIVE if it met something, and tries again as with a
- * hold section; the thread that unwound goes to ENDING if it met a dump.
+ * hold section; who takes idle pages always goes back; the thread that unwound goes to
+ *ENDING if it met a dump.
  *
  * Dumps. Somebody who looks at the memory announces himself in .dumping, and looks at
  * region.end then; who asks does it the other way round, both sequentially consistent.
@@ -41,7 +43,14 @@ enum bhi_reap {
 enum bhi_reap bhi_task_try_reap(struct bh_task *task);
 
 /*
- * The same for the thread that is inside and has unwound, or for a killed task that
+ * Take back the idle pages of a task that lives, and uncharge them: the bytes that came
+ * back. Waits for a change of pages that is under way, and for others who trim.
+ * Context: any, may wait.
+ */
+uint64_t bhi_task_trim(struct bh_task *task);
+
+/*
+ * As try_reap, for the thread that is inside and has unwound, or for a killed task that
  * nobody is inside: waits for whoever is at it, and for dumps. All bytes are back then,
  * but those that the kernel refused to zap, which go with the task. Context: may wait.
  */

@@ -17,6 +17,7 @@
 #include "task/rwlock.h"
 #include "task/signal.h"
 
+void (*bhi_task_leave_hook)(struct bh_task *task);
 void (*bhi_task_deadline_hook)(struct bh_task *task, bool begins);
 
 static void fill_report(const struct bh_task *task, struct bh_report *ret)
@@ -134,6 +135,8 @@ int bhi_task_enter(
 	if (!bhi_task_killed(task) && !r) {
 		was_run = true;
 		clear_sections(task, run(task, fn, arg, &ret->value), ret);
+		if (bhi_unlikely(task->keeps))
+			bhi_task_leave_hook(task);
 	}
 	bhi_access_close(task);
 	if (!r && bhi_task_killed_for_sure(task))

@@ -13,4 +13,8 @@ int bhi_task_enter(
 /* A deadline begins and ends. Set at start by the oom floor. Context: any. */
 extern void (*bhi_task_deadline_hook)(struct bh_task *task, bool begins);
 
+/* What the alloc floor does when the thread leaves a task that keeps idle pages. Set at
+ * start. Context: owner thread only, may wait; does not unwind. */
+extern void (*bhi_task_leave_hook)(struct bh_task *task);
+
 #endif

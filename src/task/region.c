@@ -14,10 +14,11 @@ void bhi_region_init(struct bhi_region *region)
 {
 	bhi_store(&region->hold, 0);
 	bhi_store(&region->busy, 0);
-	bhi_store(&region->unstable, 0);
+	bhi_store(&region->unstable, BHI_STABLE);
 	bhi_store(&region->end, BHI_REGION_LIVE);
 	bhi_store(&region->spans, BHI_NO_AREA);
 	bhi_store(&region->nr_areas, 0);
+	bhi_store(&region->nr_idle, 0);
 	bhi_store(&region->bytes, 0);
 	bhi_store(&region->peak, 0);
 }
@@ -31,14 +32,19 @@ void bhi_region_full_fence(void)
 bool bhi_region_enter(struct bhi_region *region)
 {
 	for (;;) {
+		uint32_t unstable;
+
 		bhi_store(&region->busy, 1);
 		bhi_region_fence();
-		if (bhi_likely(!bhi_load(&region->unstable)))
+		/* pairs with the release in bhi_region_unclaim_idle() */
+		unstable = bhi_load_acquire(&region->unstable);
+		if (bhi_likely(unstable == BHI_STABLE))
 			return true;
 		bhi_region_leave(region);
-		if (!region->hold)
+		if (unstable == BHI_UNSTABLE && !region->hold)
 			return false;
-		/* The reaper that set it sees our hold, and backs off. */
+		/* The reaper that set it sees our hold, and backs off; who trims is about
+		 * to be done. */
 		bhi_sys_pause(0);
 	}
 }
@@ -47,7 +53,8 @@ enum bhi_region_claim bhi_region_try_claim(struct bhi_region *region)
 {
 	enum bhi_region_claim met;
 
-	bhi_store(&region->unstable, !bhi_policy.without.unstable);
+	bhi_store(&region->unstable,
+		bhi_policy.without.unstable ? BHI_STABLE : BHI_UNSTABLE);
 	/* pairs with bhi_region_fence() between a guard and the look at unstable */
 	bhi_sys_membarrier();
 	bhi_testpoint(BHI_TP_CLAIM);
@@ -57,8 +64,15 @@ enum bhi_region_claim bhi_region_try_claim(struct bhi_region *region)
 		met = BHI_MET_BUSY;
 	else
 		return BHI_CLAIMED;
-	bhi_store_release(&region->unstable, 0);
+	bhi_store_release(&region->unstable, BHI_STABLE);
 	return met;
+}
+
+void bhi_region_claim_idle(struct bhi_region *region)
+{
+	bhi_store(&region->unstable, BHI_TRIMMING);
+	/* pairs with bhi_region_fence() between a guard and the look at unstable */
+	bhi_sys_membarrier();
 }
 
 uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,
@@ -73,7 +87,6 @@ uint32_t bhi_region_take(struct bhi_region *region, struct bh_task *task,
 	areas = &bhi_private.areas[first];
 	for (uint32_t i = 0; i < nr; i++) {
 		areas[i].kind = (uint16_t)kind;
-		areas[i].nr_used = 0;
 		for (unsigned w = 0; w < bhi_array_size(areas[i].used); w++) {
 			/* A page of a former owner would not be charged. */
 			bh_assert(!areas[i].populated[w]);

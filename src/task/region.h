@@ -35,6 +35,13 @@
  * owner unwinds at the end of its step, or is met in a hold section. Where its thread
  * does not run, or the kernel lets it wait for a page, the tries run out.
  *
+ * Pages that are populated and not in use are taken by others too, who need them more:
+ * keep.h. They claim as the reaper does, but say trimming in .unstable, and look at .busy
+ * alone: what is not in use is of no interest to a hold section. They wait for .busy to
+ * be taken back, for a section waits for nothing but them. An owner that sees trimming
+ * takes its guard back as above, and waits until it is over instead of unwinding. Who
+ * claims, for whatever end, has region.end at ASKED first, so there is one at a time.
+ *
  * What was charged for steps to come is in .pending. The owner takes off what it
  * populates, inside of the section. Who gives up, the owner on its way out or the reaper
  * that got in, takes the rest by exchange and uncharges it: one of them does, once.
@@ -58,13 +65,15 @@ struct bhi_region {
 	/* owner thread only, read by the reaper; protocol above */
 	uint32_t hold;
 	uint32_t busy;
-	/* the reaper's, read by the owner */
+	/* the claimer's, read by the owner; enum bhi_region_unstable */
 	uint32_t unstable;
 	/* atomic: who takes everything back, enum bhi_region_end */
 	uint32_t end;
 	/* whoever may change pages */
 	uint32_t spans; /* first area of the newest span, or BHI_NO_AREA */
 	uint32_t nr_areas;
+	/* atomic; written by whoever may change pages */
+	uint32_t nr_idle; /* pages populated and not in use */
 	/* atomic; debug builds: enum bhi_access, access.h */
 	uint32_t access;
 	/* atomic; written by whoever may change pages */
@@ -72,6 +81,12 @@ struct bhi_region {
 	uint64_t peak;
 	/* atomic; protocol above */
 	uint64_t pending; /* charged and not populated yet */
+};
+
+enum bhi_region_unstable {
+	BHI_STABLE,
+	BHI_UNSTABLE, /* being reaped, or about to be */
+	BHI_TRIMMING, /* idle pages are being taken, or about to be */
 };
 
 /* What became of the reaper's try. */
@@ -118,6 +133,23 @@ static inline void bhi_region_leave(struct bhi_region *region)
 /* The reaper's side. If it met a guard, nothing has happened. Context: any, no
  * allocation. */
 enum bhi_region_claim bhi_region_try_claim(struct bhi_region *region);
+
+/*
+ * Who takes idle pages: keep the owner from changing pages, if it is not just at it.
+ * is_quiet: no longer is; what it did is seen. Unclaim either way. Context: any, no
+ * allocation.
+ */
+void bhi_region_claim_idle(struct bhi_region *region);
+static inline bool bhi_region_is_quiet(const struct bhi_region *region)
+{
+	/* pairs with the release in bhi_region_leave() */
+	return !bhi_load_acquire(&region->busy);
+}
+static inline void bhi_region_unclaim_idle(struct bhi_region *region)
+{
+	/* pairs with the acquiring load in bhi_region_enter() */
+	bhi_store_release(&region->unstable, BHI_STABLE);
+}
 
 /* Take over what is charged and not populated; bytes to uncharge. By the owner outside of
  * enter and leave, or claimed. Context: any, no allocation. */

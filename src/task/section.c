@@ -32,8 +32,9 @@ bool bhi_task_try_hold(struct bh_task *task)
 	if (region->hold > 1)
 		return true;
 	bhi_region_fence();
-	/* The task is killed, and what it wants to keep whole is going. */
-	if (bhi_likely(!bhi_load(&region->unstable)))
+	/* The task is killed, and what it wants to keep whole is going. Who trims takes
+	 * what is in nobody's use. */
+	if (bhi_likely(bhi_load(&region->unstable) != BHI_UNSTABLE))
 		return true;
 	bhi_store_release(&region->hold, 0);
 	return false;

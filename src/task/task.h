@@ -68,42 +68,57 @@ struct bhi_kill {
 
 struct bhi_private_heap;
 
-struct bh_task {
-	/* immutable after init */
-	struct bh_group *group; /* referenced */
-	char name[BHI_TASK_NAME_SIZE];
-	unsigned flags;
-	uint64_t deadline_ns;
-	void (*on_kill)(void *arg);
-	void *on_kill_arg;
+/*
+ * What entering and leaving looks at stands in the first three cache lines, for of many
+ * idle tasks none is in a cache: that is what an enter costs.
+ */
+struct BHI_ALIGNED(BHI_CACHE_LINE) bh_task {
 	/* atomic */
 	uint32_t refs;
-	int32_t adj;
-	uint32_t inside;  /* id of the thread that is, or 0 */
-	uint32_t killed;  /* enum bh_kill_reason; a futex that kills wake */
-	uint32_t skip;    /* nothing more will come back by reaping */
-	uint32_t dumping; /* dumps; a futex that the end of the last wakes */
+	uint32_t inside; /* id of the thread that is, or 0 */
+	uint32_t killed; /* enum bh_kill_reason; a futex that kills wake */
+	/* the thread inside */
+	uint32_t nr_defers;
+	/* atomic */
 	uint64_t nr_enters;
+	/* immutable after init */
+	struct bh_group *group; /* referenced */
+	uint64_t deadline_ns;
+	/* the thread inside */
+	void *landing;             /* stack pointer of the landing pad */
+	struct bh_group *oom_over; /* recorded in a hold section: who is over its limit */
+	int64_t overdraft;         /* bytes charged past limits, see overdraft.c */
 	/* the thread inside; read by killers and the reaper */
 	struct bhi_region region;
 	uint32_t blocked;  /* in a block section, or waiting for a lock */
 	uint32_t in_call;  /* asking for memory */
 	uint32_t in_fault; /* in a pagefault */
+	/* immutable after init */
+	unsigned flags;
 	/* the thread inside */
-	uint32_t nr_defers;
-	uint32_t nr_leaked;
-	int64_t overdraft;         /* bytes charged past limits, see overdraft.c */
-	int64_t overdraft_private; /* of these: for private memory */
-	struct bh_group *oom_over; /* recorded in a hold section: who is over its limit */
-	void *landing;             /* stack pointer of the landing pad */
-	struct bhi_private_heap *heap;
 	struct bhi_list locks; /* bh_mutex and the like that the task holds */
-	struct bhi_defer defers[BHI_TASK_MAX_DEFERS];
+	struct bhi_private_heap *heap;
+	bool keeps; /* it is on the list of those that keep idle pages */
+	/* its first word, which is looked at, and the rest, which is not */
 	struct bhi_kill kill;
+	/* atomic */
+	int32_t adj;
+	uint32_t skip;         /* nothing more will come back by reaping */
+	uint32_t dumping;      /* dumps; a futex that the end of the last wakes */
+	uint32_t fault_marked; /* task filters of injected failures let it through */
+	/* the thread inside */
+	uint32_t nr_leaked;
+	int64_t overdraft_private; /* of .overdraft: for private memory */
+	struct bhi_defer defers[BHI_TASK_MAX_DEFERS];
+	/* immutable after init */
+	char name[BHI_TASK_NAME_SIZE];
+	void (*on_kill)(void *arg);
+	void *on_kill_arg;
 	/* protected by the list's lock */
 	struct bhi_list node;
 	struct bhi_list deadline_node;
-	uint64_t deadline_at; /* 0: none is running */
+	struct bhi_list keep_node; /* keep.h */
+	uint64_t deadline_at;      /* 0: none is running */
 	/* the killer's, until the victim is handed over; then the reaper's */
 	struct bh_task *next_victim;
 	uint64_t reap_at;
@@ -111,7 +126,9 @@ struct bh_task {
 	uint32_t nr_tries;
 };
 
-_Static_assert(sizeof(struct bh_task) <= 2048, "100,000 idle tasks are cheap");
+_Static_assert(offsetof(struct bh_task, kill.claimed) < 3 * (size_t)BHI_CACHE_LINE,
+	"what is looked at is together");
+_Static_assert(sizeof(struct bh_task) <= 1536, "100,000 idle tasks are cheap");
 
 /* The task this thread is inside. */
 extern BHI_TLS struct bh_task *bhi_task_current;

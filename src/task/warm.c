@@ -55,7 +55,6 @@ static void disown(uint32_t number)
 	struct bhi_area *area = &bhi_private.areas[number];
 
 	bhi_store(&area->task, NULL);
-	area->nr_used = 0;
 	memset(area->used, 0, sizeof(area->used));
 }
 

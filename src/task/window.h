@@ -34,7 +34,7 @@ struct bhi_area {
 	struct bh_task *task;
 	/* protected by the task's region, region.h; atomic for those who only look */
 	uint64_t populated[BHI_AREA_PAGES / 64];
-	/* the owner thread's; BHI_AREA_HEAP: pages in use */
+	/* as populated; BHI_AREA_HEAP: pages in use */
 	uint64_t used[BHI_AREA_PAGES / 64];
 	/* the owner thread's; read by the reaper. First area of a span only */
 	uint32_t nr_areas; /* of the span; in its other areas: 0 */
@@ -42,7 +42,9 @@ struct bhi_area {
 	uint32_t nr_pages; /* of the span that may be used */
 	/* every area of a span */
 	uint16_t kind;
-	uint16_t nr_used; /* bits set in .used */
+	/* as used; BHI_AREA_HEAP */
+	uint16_t longest;              /* at most so many adjacent pages are not in use */
+	uint32_t free_next, free_prev; /* others with as much room, or BHI_NO_AREA */
 };
 
 struct bhi_private {
