@@ -163,15 +163,6 @@ static uint64_t read_break(
 	return now;
 }
 
-static struct bhi_check_window *find_window(
-	struct bhi_check_shared *shared, const struct seccomp_notif *call)
-{
-	struct bhi_check_window *window =
-		&shared->windows[call->pid % BHI_CHECK_NR_WINDOWS];
-
-	return bhi_load_acquire(&window->tid) == call->pid ? window : NULL;
-}
-
 static enum bhi_check_function function_of(const struct seccomp_notif *call)
 {
 	switch (call->data.nr) {
@@ -226,7 +217,6 @@ static bool decide(struct bhi_check_shared *shared, const struct seccomp_notif *
 	if (window->watch == BHI_CHECK_WATCH_OWN)
 		return false;
 	is_first = !window->nr_calls++;
-
 	if (is_first) {
 		window->call = bhi_add_return(&shared->nr_calls, 1);
 		window->function = function_of(call);
@@ -282,31 +272,40 @@ static void count_elsewhere(
 		shared->nr_other_pages++;
 }
 
+/* Fills @ret but for its .id. */
+static void find_answer(struct bhi_check_shared *shared, const struct seccomp_notif *call,
+	pid_t leader, struct seccomp_notif_resp *ret)
+{
+	struct bhi_check_window *window =
+		&shared->windows[call->pid % BHI_CHECK_NR_WINDOWS];
+	bool is_brk = call->data.nr == SYS_brk;
+	uint64_t present_break, size;
+
+	ret->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	if (bhi_load_acquire(&window->tid) != call->pid) {
+		count_elsewhere(shared, call, leader);
+		return;
+	}
+	present_break = is_brk ? read_break(call, window) : 0;
+	size = bytes_wanted(call, present_break);
+	if (!size || !decide(shared, call, window, size))
+		return;
+	ret->flags = 0;
+	if (is_brk)
+		ret->val = (int64_t)present_break;
+	else
+		ret->error = -ENOMEM;
+}
+
 void bhi_check_pages_answer(int listener, pid_t leader, struct bhi_check_shared *shared)
 {
 	union notification notification = {.room = {0}};
 	union answer answer = {.room = {0}};
-	const struct seccomp_notif *call = &notification.call;
-	struct bhi_check_window *window;
-	uint64_t present_break = 0, size;
 
 	/* It may have been killed meanwhile. */
 	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification))
 		return;
-	answer.answer.id = call->id;
-	window = find_window(shared, call);
-	if (window && call->data.nr == SYS_brk)
-		present_break = read_break(call, window);
-	if (!window)
-		count_elsewhere(shared, call, leader);
-	size = bytes_wanted(call, present_break);
-	if (window && size && decide(shared, call, window, size)) {
-		if (call->data.nr == SYS_brk)
-			answer.answer.val = (int64_t)present_break;
-		else
-			answer.answer.error = -ENOMEM;
-	} else {
-		answer.answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	}
+	answer.answer.id = notification.call.id;
+	find_answer(shared, &notification.call, leader, &answer.answer);
 	(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
