@@ -126,6 +126,16 @@ START_TEST(what_is_in_the_baseline_does_not_fail)
 	run(&output, 0, CHECK "--shard 1/2 --baseline a.txt " MIXED);
 	ck_assert(!support_contains(output.out, "not found any more"));
 	support_output_fini(&output);
+	run(&output, 0,
+		CHECK "--shard 1/2 --fail-on memory-corruption --json=1.json " MIXED
+		      ">one; \"$BH_COMMAND\" check merge --baseline a.txt 1.json");
+	ck_assert(!support_contains(output.out, "not found any more"));
+	support_output_fini(&output);
+	run(&output, 0,
+		CHECK "--shard 2/2 --fail-on memory-corruption --json=2.json " MIXED
+		      ">two; \"$BH_COMMAND\" check merge --baseline a.txt 1.json 2.json");
+	assert_says(&output, "not found any more:\n  crash-00000000\n");
+	support_output_fini(&output);
 }
 END_TEST
 

@@ -10,6 +10,16 @@ static const struct bhi_command_option option_table[] = {
 	[BHI_CHECK_OUTPUT_NR_OPTIONS] = {NULL, false, 0},
 };
 
+/* Whether shards are missing nobody says, but then stacks are. */
+static enum bhi_check_text text_of(const struct bhi_check_session *session)
+{
+	for (size_t i = 0; i < session->nr_stacks; i++) {
+		if (!session->stacks[i].nr_tested)
+			return BHI_CHECK_TEXT_PART;
+	}
+	return BHI_CHECK_TEXT_REPORT;
+}
+
 static enum bhi_exit merge(const struct bhi_options *options,
 	struct bhi_check_output *output, struct bhi_check_arena *arena)
 {
@@ -27,7 +37,7 @@ static enum bhi_exit merge(const struct bhi_options *options,
 	status = bhi_check_read_fail_on(
 		output->command, options, session.fail_on, &session.fail_on);
 	if (!status)
-		status = bhi_check_output_write(output, &session, BHI_CHECK_TEXT_REPORT);
+		status = bhi_check_output_write(output, &session, text_of(&session));
 	return status ? status : (enum bhi_exit)bhi_check_verdict(&session);
 }
 
