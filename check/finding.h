@@ -128,7 +128,9 @@ struct bhi_check_session {
 	struct bhi_check_finding *findings; /* worst first */
 	size_t nr_findings;
 	uint64_t nr_calls;
-	uint64_t nr_points;      /* planned; those without a test were left out */
+	uint64_t nr_points; /* planned; those without a test were left out */
+	/* Mode pages: of the loader, and of the C library for itself; not tested */
+	uint64_t nr_loader_calls, nr_other_calls;
 	uint64_t nr_runs;        /* injected runs, repeats included */
 	uint64_t nr_left_out;    /* points of a site that hung again and again */
 	uint64_t nr_unconfirmed; /* outcomes that a repetition did not show again */

@@ -435,6 +435,10 @@ static void unite_numbers(struct merger *merger)
 		const struct bhi_check_session *part = &merger->parts[i];
 
 		whole->nr_calls = bhi_max(whole->nr_calls, part->nr_calls);
+		whole->nr_loader_calls =
+			bhi_max(whole->nr_loader_calls, part->nr_loader_calls);
+		whole->nr_other_calls =
+			bhi_max(whole->nr_other_calls, part->nr_other_calls);
 		whole->nr_points += part->nr_points;
 		whole->nr_runs += part->nr_runs;
 		whole->nr_left_out += part->nr_left_out;

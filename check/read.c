@@ -226,6 +226,11 @@ static void take_session(
 	session->nr_calls = take_number(reader, object, "calls");
 	session->nr_points = take_number(reader, object, "points");
 	session->nr_runs = take_number(reader, object, "runs");
+	/* Reports of mode pages have them. */
+	if (json_object_get(object, "loader_calls")) {
+		session->nr_loader_calls = take_number(reader, object, "loader_calls");
+		session->nr_other_calls = take_number(reader, object, "other_calls");
+	}
 	session->nr_left_out = take_number(reader, object, "left_out");
 	session->nr_unconfirmed = take_number(reader, object, "unconfirmed");
 	for (unsigned i = 0; i < BHI_CHECK_NR_CLASSES; i++)

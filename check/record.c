@@ -131,6 +131,8 @@ static void take_stacks(
 		qsort(session->stacks, session->nr_stacks, sizeof(*session->stacks),
 			by_first_call);
 	session->nr_calls = shared->nr_calls;
+	session->nr_loader_calls = shared->nr_loader_pages;
+	session->nr_other_calls = shared->nr_other_pages;
 }
 
 /* The numbers of all calls of each stack, so that a point can be found without a look at
@@ -332,7 +334,10 @@ static enum bhi_check_exit run_clean(
 	enum bhi_check_exit status;
 
 	if (r) {
-		bhi_errf("bulkhead: check: a run: %s\n", strerror(-r));
+		bhi_errf("bulkhead: check: a run: %s%s\n", strerror(-r),
+			work->setup.pages ? " (mode pages needs seccomp(2) with user "
+					    "notifications)"
+					  : "");
 		return BHI_CHECK_EXIT_OURS;
 	}
 	status = judge_clean(work, result);

@@ -214,6 +214,12 @@ static void write_closing(struct bhi_out *out, const struct bhi_check_session *s
 		bhi_outf(out, ", not reached: %lu",
 			session->nr_by_class[BHI_CHECK_UNREACHED]);
 	bhi_outf(out, ".\n");
+	if (session->nr_loader_calls || session->nr_other_calls)
+		bhi_outf(out,
+			"Not tested: %lu page calls of the loader, which ends the "
+			"process when one is refused, and %lu of the C library for "
+			"itself.\n",
+			session->nr_loader_calls, session->nr_other_calls);
 	if (session->nr_left_out)
 		bhi_outf(out,
 			"%lu points were left out: their site hung again and again.\n",

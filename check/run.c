@@ -127,6 +127,7 @@ static int make_shared(struct run *run)
 	run->shared = p;
 	run->shared->order = *run->order;
 	run->shared->order.follow_children |= run->setup->follow_children;
+	run->shared->order.pages = run->setup->pages;
 	if (!run->shared->order.burst)
 		run->shared->order.burst = 1;
 	run->shared->version = BHI_CHECK_VERSION;
@@ -261,8 +262,9 @@ static int run_child(struct run *run, int slot, struct bhi_check_result *result)
 		.max_memory = run->setup->max_memory
 				      ? run->setup->max_memory + sizeof(*run->shared)
 				      : 0,
+		.pages = run->setup->pages,
 	};
-	struct bhi_check_child child = {.pidfd = -1};
+	struct bhi_check_child child = {.pidfd = -1, .listener = -1};
 	enum bhi_check_end end = BHI_CHECK_EXITED;
 	uint64_t start = now_ns();
 	struct rusage usage;
@@ -273,12 +275,16 @@ static int run_child(struct run *run, int slot, struct bhi_check_result *result)
 	bhi_check_processes_begin(slot, child.pid, child.pidfd);
 	if (r)
 		return r;
-	if (!child.exec_error)
+	if (!child.exec_error && !child.pages_error)
 		end = bhi_check_watch(
 			run->setup, &child, run->out, run->err, run->shared);
 	result->wall_ns = now_ns() - start;
 	bhi_check_processes_end(slot, &status, &usage);
 	(void)close(child.pidfd);
+	if (child.listener >= 0)
+		(void)close(child.listener);
+	if (child.pages_error)
+		return -child.pages_error;
 	result->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
 	set_end(result, &child, end, status);
 	return 0;

@@ -21,6 +21,7 @@ struct bhi_check_setup {
 				 and starts in */
 	const char *stdin_file; /* NULL: /dev/null */
 	bool follow_children;
+	bool pages;          /* orders are about page calls */
 	uint64_t timeout_ms; /* 0: none (the first clean run has 60 s) */
 	uint64_t max_output; /* bytes on stdout, and on stderr */
 	uint64_t max_memory; /* bytes of address space; 0: no limit */

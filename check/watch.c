@@ -7,7 +7,6 @@
  */
 #include "watch.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "pages.h"
 #include "processes.h"
 
 #define TICK_MS      10
@@ -44,19 +44,30 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
-/* Whether the child ended within @ms. */
-static bool wait_for_end(const struct bhi_check_child *child, uint64_t ms)
+/* Whether the child ended within @ms. Its page calls are answered meanwhile. */
+static bool wait_for_end(const struct watch *watch, uint64_t ms)
 {
-	struct pollfd pollfd = {.fd = child->pidfd, .events = POLLIN};
-	uint64_t end = now_ms() + ms;
-	int r;
+	const struct bhi_check_child *child = watch->child;
+	struct pollfd fds[] = {{.fd = child->pidfd, .events = POLLIN},
+		{.fd = child->listener, .events = POLLIN}};
+	uint64_t end = now_ms() + ms, now;
 
 	do {
-		uint64_t now = now_ms();
+		int r;
 
-		r = poll(&pollfd, 1, now < end ? (int)(end - now) : 0);
-	} while (r < 0 && errno == EINTR);
-	return r > 0;
+		now = now_ms();
+		r = poll(fds, bhi_array_size(fds), now < end ? (int)(end - now) : 0);
+		if (r <= 0)
+			continue;
+		if (fds[0].revents)
+			return true;
+		if (fds[1].revents & POLLIN)
+			bhi_check_pages_answer(
+				child->listener, child->pid, watch->shared);
+		else if (fds[1].revents)
+			fds[1].fd = -1;
+	} while (now < end);
+	return false;
 }
 
 static bool is_too_large(int fd, uint64_t max)
@@ -96,7 +107,7 @@ static enum bhi_check_end judge(struct watch *watch)
 
 	take_sample(watch);
 	before = watch->last.active_ns;
-	if (wait_for_end(watch->child, JUDGE_MS))
+	if (wait_for_end(watch, JUDGE_MS))
 		return BHI_CHECK_EXITED;
 	take_sample(watch);
 	if (watch->last.active_ns - before >= JUDGE_MS * NS_PER_MS / 100 * BUSY_PERCENT)
@@ -118,7 +129,7 @@ static void ask(struct watch *watch)
 	if (syscall(SYS_tgkill, sample->ask_pid, sample->ask_tid, BHI_CHECK_ASK_SIGNAL))
 		return;
 	while (bhi_load_acquire(&crash->state) != 2 && now_ms() < end) {
-		if (wait_for_end(watch->child, 1))
+		if (wait_for_end(watch, 1))
 			return;
 	}
 }
@@ -128,7 +139,7 @@ static enum bhi_check_end watch_until(struct watch *watch, int out, int err)
 	uint64_t start = now_ms(), next_sample = start + SAMPLE_MS;
 	uint64_t timeout = watch->setup->timeout_ms;
 
-	while (!wait_for_end(watch->child, TICK_MS)) {
+	while (!wait_for_end(watch, TICK_MS)) {
 		uint64_t now = now_ms();
 
 		if (is_too_large(out, watch->setup->max_output) ||

@@ -58,6 +58,10 @@ static void put_session(struct bhi_out *out, const struct bhi_check_session *ses
 	put_number(out, "calls", session->nr_calls);
 	put_number(out, "points", session->nr_points);
 	put_number(out, "runs", session->nr_runs);
+	if (session->nr_loader_calls || session->nr_other_calls) {
+		put_number(out, "loader_calls", session->nr_loader_calls);
+		put_number(out, "other_calls", session->nr_other_calls);
+	}
 	put_number(out, "left_out", session->nr_left_out);
 	put_number(out, "unconfirmed", session->nr_unconfirmed);
 	bhi_json_begin(out, "by_class", '{');

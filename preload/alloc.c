@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "inject.h"
+#include "pages.h"
 #include "real.h"
 #include "subject.h"
 
@@ -21,6 +22,8 @@ static inline bool is_ready(void)
 
 static BHI_COLD void *fail(void)
 {
+	if (bhi_thread.has_window)
+		bhi_pages_leave();
 	errno = ENOMEM;
 	return NULL;
 }
@@ -44,15 +47,17 @@ static inline void note_gone(size_t size)
 
 #define CALLER __builtin_return_address(0)
 
-/* The value of the real function, called with the guard up. */
-#define guarded(call)                 \
-	({                            \
-		__typeof__(call) r_;  \
-                                      \
-		bhi_thread.nesting++; \
-		r_ = (call);          \
-		bhi_thread.nesting--; \
-		r_;                   \
+/* The value of the real function, called with the guard up. Calls inside have no window
+ * of their own, so the outermost one closes it. */
+#define guarded(call)                                                             \
+	({                                                                        \
+		__typeof__(call) r_;                                              \
+                                                                                  \
+		bhi_thread.nesting++;                                             \
+		r_ = (call);                                                      \
+		if (!--bhi_thread.nesting && bhi_unlikely(bhi_thread.has_window)) \
+			bhi_pages_leave();                                        \
+		r_;                                                               \
 	})
 
 BHI_EXPORT void *malloc(size_t size)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <sys/syscall.h>
 
+#include "pages.h"
 #include "stack.h"
 #include "table.h"
 
@@ -37,7 +38,7 @@ static bool refuse(void)
 	return true;
 }
 
-static void note_point(const struct bhi_stack *stack, uint64_t call,
+void bhi_inject_note(const struct bhi_stack *stack, uint64_t call,
 	enum bhi_check_function function, size_t size)
 {
 	struct bhi_check_shared *shared = bhi_subject.shared;
@@ -86,7 +87,7 @@ static BHI_NOINLINE bool look(
 		return false;
 	if (is_benign())
 		return false;
-	note_point(&stack, call, function, size);
+	bhi_inject_note(&stack, call, function, size);
 	return refuse();
 }
 
@@ -103,9 +104,16 @@ bool bhi_inject_slow(enum bhi_check_function function, size_t size, const void *
 {
 	struct bhi_check_shared *shared = bhi_subject.shared;
 	const struct bhi_check_order *order = &shared->order;
-	uint64_t call = __atomic_add_fetch(&shared->nr_calls, 1, __ATOMIC_RELAXED);
-	uint64_t point;
+	uint64_t call, point;
 
+	if (bhi_subject.pages) {
+		/* Those of C++ may leave by an exception, which a window would outlive.
+		 */
+		if (function < BHI_CHECK_NEW)
+			bhi_pages_enter(caller);
+		return false;
+	}
+	call = __atomic_add_fetch(&shared->nr_calls, 1, __ATOMIC_RELAXED);
 	if (bhi_subject.hint && call < bhi_subject.hint)
 		return false;
 	if (order->action != BHI_CHECK_INJECT) {

@@ -11,6 +11,12 @@
  * returns to. */
 bool bhi_inject_slow(enum bhi_check_function function, size_t size, const void *caller);
 
+/* What is refused is call number @call of @function, and has @stack. Once; signal-safe.
+ */
+struct bhi_stack;
+void bhi_inject_note(const struct bhi_stack *stack, uint64_t call,
+	enum bhi_check_function function, size_t size);
+
 static inline bool bhi_inject(
 	enum bhi_check_function function, size_t size, const void *caller)
 {

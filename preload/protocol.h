@@ -33,13 +33,14 @@
 #define BHI_CHECK_ASK_SIGNAL SIGSTKFLT
 
 #define BHI_CHECK_MAGIC   0x6268636b
-#define BHI_CHECK_VERSION 1
+#define BHI_CHECK_VERSION 2
 
 #define BHI_CHECK_MAX_DEPTH   256 /* frames of a stack; deeper ones are cut, and say so */
 #define BHI_CHECK_MAX_STACKS  (1u << 16)
 #define BHI_CHECK_MAX_MODULES 1024
 #define BHI_CHECK_MAX_FRAMES  (1u << 22)
 #define BHI_CHECK_MAX_CALLS   (1u << 24) /* calls beyond have no entry in .calls */
+#define BHI_CHECK_NR_WINDOWS  (1u << 12)
 
 enum bhi_check_function {
 	BHI_CHECK_MALLOC,
@@ -113,6 +114,7 @@ struct bhi_check_order {
 				     alone */
 	uint32_t fork_at_point;   /* --fast */
 	uint32_t stop_at_point;   /* raise SIGTRAP at the failing call, for --gdb */
+	uint32_t pages;           /* calls are those for pages, see bhi_check_window */
 	/* Where the target's first frame is, so that only calls from there are captured
 	 * when there is no hint: .name_hash of its module, 0 not known; and the offset.
 	 */
@@ -133,6 +135,32 @@ struct bhi_check_crash {
 	uint32_t reserved;
 	uint64_t address; /* si_addr */
 	struct bhi_check_trace trace;
+};
+
+enum bhi_check_watch {
+	BHI_CHECK_WATCH_COUNT,
+	BHI_CHECK_WATCH_POINT,  /* its stack is the order's, or will be compared */
+	BHI_CHECK_WATCH_BENIGN, /* the same, but its owner wants it left alone */
+	BHI_CHECK_WATCH_OWN,    /* the interposer asks, for itself */
+};
+
+/*
+ * A call into the C library, or into the allocator, during which a thread may ask the
+ * system for pages; in mode pages such a call that does is what is counted, recorded and
+ * refused. The thread opens it, at the place of its number; it is stopped in the system
+ * call while the runner reads and writes here. Plain words are enough, since one of the
+ * two waits for the other.
+ */
+struct bhi_check_window {
+	uint32_t tid;        /* atomic; 0: the place is free */
+	uint32_t watch;      /* enum bhi_check_watch */
+	uint32_t function;   /* of the first page call */
+	uint32_t nr_calls;   /* page calls since it was opened */
+	uint32_t nr_refused; /* of them; all that follow the first one are */
+	uint32_t reserved;
+	uint64_t call;          /* its number, given at the first page call */
+	uint64_t size;          /* bytes the first page call asks for */
+	uint64_t break_address; /* of the C library's copy of the break; 0 not known */
 };
 
 struct bhi_check_shared {
@@ -162,6 +190,11 @@ struct bhi_check_shared {
 	uint32_t bad_free; /* a pointer was freed twice or never allocated: how often */
 	uint32_t reserved;
 
+	uint64_t loader_size; /* of what is mapped of it; all processes have the same */
+	/* Written by the runner: page calls of the first process outside all windows */
+	uint64_t nr_loader_pages; /* of the loader */
+	uint64_t nr_other_pages;
+
 	struct bhi_check_trace injected; /* of the first injected call */
 	uint32_t injected_function;
 	uint32_t injected_tid;
@@ -169,8 +202,9 @@ struct bhi_check_shared {
 	uint64_t injected_size;
 	struct bhi_check_crash crash;
 
-	uint32_t nr_modules; /* atomic */
-	uint32_t nr_frames;  /* atomic */
+	uint32_t nr_modules;                                   /* atomic */
+	uint32_t nr_frames;                                    /* atomic */
+	struct bhi_check_window windows[BHI_CHECK_NR_WINDOWS]; /* thread % their number */
 	struct bhi_check_module modules[BHI_CHECK_MAX_MODULES];
 	/* Open addressing by hash. */
 	struct bhi_check_stack stacks[BHI_CHECK_MAX_STACKS];

@@ -18,6 +18,7 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /*
@@ -44,6 +45,10 @@
 	X(pthread_rwlock_rdlock, NULL)      \
 	X(pthread_rwlock_wrlock, NULL)      \
 	X(pthread_rwlock_unlock, NULL)      \
+	X(mmap, NULL)                       \
+	X(mremap, NULL)                     \
+	X(brk, NULL)                        \
+	X(sbrk, NULL)                       \
 	X(_exit, NULL)
 
 #define BHI_REAL_LAZY(X)                    \

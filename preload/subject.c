@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "pages.h"
 #include "real.h"
 #include "stack.h"
 
@@ -121,6 +122,7 @@ static void before_fork(void)
 static void after_fork_in_child(void)
 {
 	bhi_subject.pid = getpid();
+	bhi_thread.tid = 0;
 	if (!bhi_subject.follows)
 		bhi_store(&bhi_subject.is_on, false);
 }
@@ -139,6 +141,7 @@ static bool enter_run(struct bhi_check_shared *shared)
 	}
 	bhi_subject.pid = pid;
 	bhi_subject.follows = shared->order.follow_children;
+	bhi_subject.pages = shared->order.pages;
 	bhi_subject.hint = shared->order.call;
 	bhi_subject.shared = shared;
 	return true;
@@ -164,6 +167,7 @@ static void attach(char **environment)
 	bhi_tally_claim();
 	bhi_stack_start(shared->order.action == BHI_CHECK_RECORD);
 	bhi_crash_start();
+	bhi_pages_start();
 	(void)pthread_atfork(before_fork, NULL, after_fork_in_child);
 	bhi_store_release(&bhi_subject.is_on, true);
 	bhi_store_release(&shared->started, 1);

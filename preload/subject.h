@@ -34,6 +34,7 @@ struct bhi_subject {
 	struct bhi_check_shared *shared; /* NULL: no subject */
 	pid_t pid;
 	bool follows;
+	bool pages;
 	uint64_t hint; /* the order's call, or 0 */
 	/* atomic; the start sets it, a child that is not followed clears it */
 	bool is_on;
@@ -44,8 +45,11 @@ struct bhi_thread {
 	int benign;       /* in this many bulkhead_benign_begin() */
 	bool is_stranger; /* .tally is shared with other threads */
 	bool has_stack;   /* the alternate signal stack is ours */
-	void *walk_end;   /* sigjmp_buf: where a fault of the unwinder goes on; or NULL */
-	uint32_t number;  /* 0: the main thread, or one not started through us */
+	bool has_window;  /* in a call that may ask for pages, see pages.h */
+	uint32_t tid;     /* for .window; 0: not known yet */
+	struct bhi_check_window *window; /* NULL: its place was taken */
+	void *walk_end;  /* sigjmp_buf: where a fault of the unwinder goes on; or NULL */
+	uint32_t number; /* 0: the main thread, or one not started through us */
 	struct bhi_tally *tally; /* NULL: not known yet */
 };
 

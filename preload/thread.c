@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "crash.h"
+#include "pages.h"
 #include "real.h"
 #include "subject.h"
 
@@ -42,9 +43,42 @@ static void *run(void *arg)
 	return result;
 }
 
+/* The stack of a thread is pages that the C library asks for. */
+static int create(pthread_t *ret, const pthread_attr_t *attributes,
+	void *(*function)(void *arg), void *arg, const void *caller)
+{
+	int error;
+
+	if (bhi_subject.pages && !bhi_thread.nesting)
+		bhi_pages_enter(caller);
+	bhi_thread.nesting += bhi_subject.pages;
+	error = bhi_real.pthread_create(ret, attributes, function, arg);
+	bhi_thread.nesting -= bhi_subject.pages;
+	if (bhi_thread.has_window && !bhi_thread.nesting)
+		bhi_pages_leave();
+	return error;
+}
+
+static struct start *make_start(void)
+{
+	struct start *start;
+
+	/* It is not the program that asks. */
+	if (bhi_subject.pages && !bhi_thread.nesting)
+		bhi_pages_enter(NULL);
+	bhi_thread.nesting++;
+	start = mmap(NULL, sizeof(*start), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bhi_thread.nesting--;
+	if (bhi_thread.has_window && !bhi_thread.nesting)
+		bhi_pages_leave();
+	return start == MAP_FAILED ? NULL : start;
+}
+
 BHI_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 	void *(*function)(void *arg), void *arg)
 {
+	const void *caller = __builtin_return_address(0);
 	struct start *start;
 	int error;
 
@@ -52,14 +86,13 @@ BHI_EXPORT int pthread_create(pthread_t *ret, const pthread_attr_t *attributes,
 		return EAGAIN;
 	if (!bhi_load(&bhi_subject.is_on))
 		return bhi_real.pthread_create(ret, attributes, function, arg);
-	start = mmap(NULL, sizeof(*start), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (start == MAP_FAILED)
-		return bhi_real.pthread_create(ret, attributes, function, arg);
+	start = make_start();
+	if (!start)
+		return create(ret, attributes, function, arg, caller);
 	start->run = function;
 	start->arg = arg;
 	start->number = bhi_add_return(&bhi_subject.shared->nr_threads, 1);
-	error = bhi_real.pthread_create(ret, attributes, run, start);
+	error = create(ret, attributes, run, start, caller);
 	if (error)
 		(void)munmap(start, sizeof(*start));
 	return error;

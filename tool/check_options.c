@@ -117,10 +117,15 @@ static int read_mode(const struct bhi_options *options, struct bhi_check_options
 		ret->is_persistent = true;
 		return 0;
 	}
+	if (!strcmp(ret->mode, "pages")) {
+		ret->setup.pages = true;
+		return 0;
+	}
 	if (!strncmp(ret->mode, "burst=", 6) &&
 		!bhi_parse_u64(ret->mode + 6, UINT32_MAX, &ret->burst) && ret->burst)
 		return 0;
-	return refuse(options, BHI_CHECK_OPTION_MODE, "once, burst=N or persistent");
+	return refuse(
+		options, BHI_CHECK_OPTION_MODE, "once, burst=N, persistent or pages");
 }
 
 static int read_compare(const struct bhi_options *options, struct bhi_check_options *ret)
@@ -226,6 +231,11 @@ enum bhi_exit bhi_check_options_read(
 	if (value_of(options, BHI_CHECK_OPTION_GDB) &&
 		!value_of(options, BHI_CHECK_OPTION_REPLAY)) {
 		bhi_errf("bulkhead: check: --gdb: which finding? --replay ID says\n");
+		return BHI_EXIT_USAGE;
+	}
+	if (value_of(options, BHI_CHECK_OPTION_GDB) && ret->setup.pages) {
+		bhi_errf("bulkhead: check: --gdb: not in mode pages, where the runner "
+			 "has to answer\n");
 		return BHI_EXIT_USAGE;
 	}
 	return BHI_EXIT_CLEAN;
