@@ -8,6 +8,11 @@
 #include "allocate.h"
 #include "words.h"
 
+/* Deeper than programs that recurse over their input are in most cases. */
+#define DEEP_STACK  128
+/* No stack is below this address. */
+#define FIRST_STACK (1UL << 20)
+
 static bool is_loop_class(enum bhi_check_class class)
 {
 	return class == BHI_CHECK_BUSY_HANG || class == BHI_CHECK_RUNAWAY_OUTPUT;
@@ -185,6 +190,46 @@ static uint64_t hash_loop(uint64_t hash, const struct bhi_check_test *test)
 	return hash_place(hash, &trace->places[at], false);
 }
 
+static bool same_function(
+	const struct bhi_check_place *a, const struct bhi_check_place *b)
+{
+	if (!a->own_function || !b->own_function)
+		return a->own_function == b->own_function && a->offset == b->offset &&
+		       !strcmp(a->path, b->path);
+	return !strcmp(a->own_function, b->own_function) && !strcmp(a->path, b->path);
+}
+
+/*
+ * Functions that call each other until the stack is used up die in another of them, or in
+ * another place, each time: where the stack begins differs. So it is the one with the
+ * least hash that is blamed. .nr: it is no such crash. What a null pointer leads to is
+ * below FIRST_STACK.
+ */
+static size_t find_recursion(const struct bhi_check_test *test)
+{
+	const struct bhi_check_backtrace *crash = &test->crash;
+	size_t found = crash->nr;
+	uint64_t least = UINT64_MAX;
+
+	if (test->signal != SIGSEGV || test->address < FIRST_STACK ||
+		crash->nr < DEEP_STACK)
+		return found;
+	for (size_t i = 0; i < crash->nr; i++) {
+		uint64_t hash = hash_place(0, &crash->places[i], false);
+		size_t nr = 0;
+
+		if (hash >= least)
+			continue;
+		for (size_t k = 0; k < crash->nr; k++)
+			nr += same_function(&crash->places[i], &crash->places[k]);
+		if (nr < DEEP_STACK / 4)
+			continue;
+		least = hash;
+		found = i;
+	}
+	return found;
+}
+
 uint64_t bhi_check_test_key(const struct bhi_check_test *test)
 {
 	uint64_t hash = hash_text(0xcbf29ce484222325, bhi_check_class_name(test->class));
@@ -200,6 +245,9 @@ uint64_t bhi_check_test_key(const struct bhi_check_test *test)
 	hash = hash_number(hash, (uint64_t)test->signal);
 	if (test->class == BHI_CHECK_POLICY_ABORT)
 		return hash_policy(hash, test);
+	site = find_recursion(test);
+	if (site < test->crash.nr)
+		return hash_place(hash, &test->crash.places[site], false);
 	site = bhi_check_crash_site(&test->crash);
 	if (site == test->crash.nr)
 		return hash_injection(hash, &test->injected);
@@ -224,7 +272,7 @@ static const struct bhi_check_place *find_site(const struct bhi_check_test *test
 	if (is_crash_class(test->class) && test->crash.nr) {
 		trace = &test->crash;
 		site = test->class == BHI_CHECK_POLICY_ABORT ? find_reporter(trace)
-							     : trace->nr;
+							     : find_recursion(test);
 		if (site == trace->nr)
 			site = bhi_check_crash_site(trace);
 	}
@@ -264,7 +312,7 @@ static char *describe_end(const struct bhi_check_test *test)
 	const struct bhi_check_backtrace *crash = &test->crash;
 	char *where = describe_site(crash, bhi_check_crash_site(crash)), *text;
 	const char *signal = test->signal ? sigabbrev_np(test->signal) : NULL;
-	size_t reporter = find_reporter(crash);
+	size_t reporter = find_reporter(crash), recursion = find_recursion(test);
 	char name[160];
 
 	switch (test->class) {
@@ -286,7 +334,13 @@ static char *describe_end(const struct bhi_check_test *test)
 		text = bhi_check_format("sleeps for ever in %s", where);
 		break;
 	case BHI_CHECK_CRASH:
-		text = bhi_check_format("SIG%s in %s", signal ? signal : "?", where);
+		text = recursion < crash->nr
+			       ? bhi_check_format("calls itself until the stack is used "
+						  "up in %s",
+					 bhi_check_place_name(&crash->places[recursion],
+						 name, sizeof(name)))
+			       : bhi_check_format(
+					 "SIG%s in %s", signal ? signal : "?", where);
 		break;
 	default:
 		text = bhi_check_strdup("");

@@ -266,6 +266,35 @@ START_TEST(a_finding_has_an_id_and_a_title)
 }
 END_TEST
 
+/* f and g call each other; it ends in either, wherever the stack ends. */
+START_TEST(a_stack_that_is_used_up_is_one_finding)
+{
+	struct bhi_check_place f = {.module = "p",
+		.path = "/p",
+		.function = "f",
+		.own_function = "f",
+		.build_id = ""};
+	struct bhi_check_place g = f, places[200];
+	struct bhi_check_test test = {.class = BHI_CHECK_CRASH, .signal = SIGSEGV};
+	uint64_t keys[3];
+
+	g.function = g.own_function = "g";
+	for (size_t i = 0; i < 200; i++)
+		places[i] = i % 2 ? f : g;
+	test.crash = (struct bhi_check_backtrace){places, 200};
+	test.address = 0x7ffcd4e52ffc;
+	keys[0] = bhi_check_test_key(&test);
+	places[0] = f;
+	places[0].own_offset = 7;
+	keys[1] = bhi_check_test_key(&test);
+	ck_assert_uint_eq(keys[0], keys[1]);
+	/* It is as deep, and dies of a null pointer. */
+	test.address = 8;
+	keys[2] = bhi_check_test_key(&test);
+	ck_assert_uint_ne(keys[0], keys[2]);
+}
+END_TEST
+
 START_TEST(occurrences_are_spread_from_both_ends)
 {
 	static const struct {
@@ -384,6 +413,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_loop_test(tcase, tests_of_one_cause_are_one_finding, 0,
 		(int)bhi_array_size(groups));
 	tcase_add_test(tcase, a_finding_has_an_id_and_a_title);
+	tcase_add_test(tcase, a_stack_that_is_used_up_is_one_finding);
 	tcase_add_test(tcase, occurrences_are_spread_from_both_ends);
 	tcase_add_test(tcase, every_stack_is_tried_once_before_any_is_tried_again);
 	tcase_add_test(tcase, exhaustive_is_every_call);
