@@ -19,7 +19,7 @@ struct writer {
 	const struct bhi_check_session *session;
 	struct bhi_check_place_index places;
 	struct bhi_check_stack_index stacks;
-	const struct bhi_check_place **modules; /* a place in each */
+	struct bhi_check_place *modules; /* a place in each */
 	size_t nr_modules;
 };
 
@@ -189,14 +189,14 @@ static size_t module_of(struct writer *writer, const struct bhi_check_place *pla
 	size_t i = writer->nr_modules;
 
 	while (i--) {
-		const struct bhi_check_place *module = writer->modules[i];
+		const struct bhi_check_place *module = &writer->modules[i];
 
 		if (same_text(module->module, place->module) &&
 			same_text(module->path, place->path) &&
 			same_text(module->build_id, place->build_id))
 			return i;
 	}
-	writer->modules[writer->nr_modules] = place;
+	writer->modules[writer->nr_modules] = *place;
 	return writer->nr_modules++;
 }
 
@@ -223,9 +223,9 @@ static void put_places(struct writer *writer)
 	bhi_json_begin(out, "modules", '[');
 	for (size_t i = 0; i < writer->nr_modules; i++) {
 		bhi_json_begin(out, NULL, '{');
-		bhi_json_str(out, "name", writer->modules[i]->module);
-		bhi_json_str(out, "path", writer->modules[i]->path);
-		bhi_json_str(out, "build_id", writer->modules[i]->build_id);
+		bhi_json_str(out, "name", writer->modules[i].module);
+		bhi_json_str(out, "path", writer->modules[i].path);
+		bhi_json_str(out, "build_id", writer->modules[i].build_id);
 		bhi_json_end(out, '}');
 	}
 	bhi_json_end(out, ']');
@@ -267,13 +267,13 @@ int bhi_check_write_json(struct bhi_out *out, const struct bhi_check_session *se
 	r = bhi_check_stack_index_init(&writer.stacks, session);
 	if (r)
 		goto err_places;
-	writer.modules = calloc(writer.places.nr + 1, sizeof(const void *));
+	writer.modules = calloc(writer.places.nr + 1, sizeof(*writer.modules));
 	if (!writer.modules) {
 		r = -ENOMEM;
 		goto err_stacks;
 	}
 	put_all(&writer);
-	free((void *)writer.modules);
+	free(writer.modules);
 err_stacks:
 	bhi_check_stack_index_fini(&writer.stacks);
 err_places:

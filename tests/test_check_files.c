@@ -416,7 +416,9 @@ START_TEST(a_test_that_two_reports_have_counts_once_with_the_worse_verdict)
 		if (made.session.tests[i].class == BHI_CHECK_ABSORBED)
 			changed = i;
 	}
-	parts[1].tests = malloc(made.session.nr_tests * sizeof(test));
+	ck_assert_uint_lt(changed, made.session.nr_tests);
+	parts[1].tests = calloc(made.session.nr_tests, sizeof(test));
+	ck_assert_ptr_nonnull(parts[1].tests);
 	memcpy(parts[1].tests, made.session.tests, made.session.nr_tests * sizeof(test));
 	parts[1].tests[changed].class = BHI_CHECK_CORRUPTION;
 	ck_assert_int_eq(

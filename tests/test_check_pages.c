@@ -272,6 +272,8 @@ static void execute(void *arg)
 	const struct call *call = arg;
 	const char *command = getenv("BH_COMMAND");
 
+	if (!command)
+		exit(125);
 	if (call->is_forbidden)
 		forbid_seccomp();
 	execv(command, (char **)(uintptr_t)call->argv);

@@ -107,9 +107,10 @@ static void end_by_interrupt(void)
 	raise(SIGINT);
 }
 
-static enum bhi_exit work_in_folder(struct bhi_check_options *read,
+static enum bhi_exit work_in_folder(const struct bhi_check_options *given,
 	const struct bhi_options *options, struct bhi_check_output *output)
 {
+	struct bhi_check_options read = *given;
 	bool was_interrupted;
 	char interposer[4096], folder[4096];
 	struct bhi_check_work work;
@@ -124,12 +125,12 @@ static enum bhi_exit work_in_folder(struct bhi_check_options *read,
 	status = make_folder(folder, sizeof(folder));
 	if (status)
 		return status;
-	read->setup.interposer = interposer;
-	read->setup.work_dir = folder;
+	read.setup.interposer = interposer;
+	read.setup.work_dir = folder;
 	if (!options->values[BHI_CHECK_OPTION_STATE])
-		state = bhi_check_state_path(read);
-	read->state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
-	bhi_check_work_init(&work, read);
+		state = bhi_check_state_path(&read);
+	read.state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
+	bhi_check_work_init(&work, &read);
 	status = run_session(&work, options, output);
 	was_interrupted = work.session.was_interrupted;
 	bhi_check_work_fini(&work);
