@@ -5,6 +5,7 @@
  * it is another function.
  */
 #include <dlfcn.h>
+#include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -143,13 +144,34 @@ static struct module *find_module(
 	return module;
 }
 
+/* libdw finds the unit of an address by .debug_aranges, which clang does not write: then
+ * the units themselves are asked. */
+static const char *line_by_units(Dwfl_Module *module, Dwarf_Addr address, int *ret_line)
+{
+	Dwarf_Die *unit = NULL;
+	Dwarf_Addr bias;
+
+	while ((unit = dwfl_module_nextcu(module, unit, &bias))) {
+		Dwarf_Line *found;
+
+		if (dwarf_haspc(unit, address - bias) <= 0)
+			continue;
+		found = dwarf_getsrc_die(unit, address - bias);
+		if (!found || dwarf_lineno(found, ret_line))
+			return NULL;
+		return dwarf_linesrc(found, NULL, NULL);
+	}
+	return NULL;
+}
+
 static void find_line(
 	const struct view *view, Dwarf_Addr address, struct bhi_check_place *place)
 {
 	Dwfl_Line *found = dwfl_module_getsrc(view->module, address + view->start);
 	int line = 0;
 	const char *file =
-		found ? dwfl_lineinfo(found, NULL, &line, NULL, NULL, NULL) : NULL;
+		found ? dwfl_lineinfo(found, NULL, &line, NULL, NULL, NULL)
+		      : line_by_units(view->module, address + view->start, &line);
 
 	if (!file || line <= 0)
 		return;

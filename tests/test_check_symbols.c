@@ -37,6 +37,7 @@ START_TEST(a_static_function_has_its_name_and_line)
 	ck_assert_uint_eq(place.function_offset, 0);
 	ck_assert_str_eq(place.build_id, "b1");
 	ck_assert_str_eq(place.path, path);
+	ck_assert_ptr_nonnull(place.file);
 	ck_assert(support_contains(place.file, "test_check_symbols.c"));
 	ck_assert_uint_gt(place.line, 0);
 	/* What stands behind a call belongs to the call. */
