@@ -54,17 +54,21 @@ START_TEST(a_function_of_the_library_has_the_name_that_people_know)
 {
 	static const char *const names[] = {"strdup", "getline", "fopen", "qsort_r"};
 	struct bhi_check_symbols *symbols = bhi_check_symbols_new();
+	/* Its own: a sanitizer has functions of these names before it. */
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 
+	ck_assert_ptr_nonnull(libc);
 	for (size_t i = 0; i < bhi_array_size(names); i++) {
 		struct bhi_check_place place;
 		const char *path;
-		uint64_t offset = offset_of(dlsym(RTLD_NEXT, names[i]), &path);
+		uint64_t offset = offset_of(dlsym(libc, names[i]), &path);
 
 		bhi_check_symbols_place(symbols, path, "", offset, true, &place);
 		ck_assert_str_eq(place.module, "libc.so.6");
 		ck_assert_str_eq(place.function, names[i]);
 		ck_assert(!strchr(place.own_function, '@'));
 	}
+	dlclose(libc);
 	bhi_check_symbols_free(symbols);
 }
 END_TEST
