@@ -10,6 +10,13 @@
 
 #include "support.h"
 
+/* A build for release has no line information. */
+#ifdef NDEBUG
+#define HAS_LINES false
+#else
+#define HAS_LINES true
+#endif
+
 BHI_NOINLINE static int nobody_exports_this(int x)
 {
 	return x * 3;
@@ -37,9 +44,9 @@ START_TEST(a_static_function_has_its_name_and_line)
 	ck_assert_uint_eq(place.function_offset, 0);
 	ck_assert_str_eq(place.build_id, "b1");
 	ck_assert_str_eq(place.path, path);
-	ck_assert_ptr_nonnull(place.file);
-	ck_assert(support_contains(place.file, "test_check_symbols.c"));
-	ck_assert_uint_gt(place.line, 0);
+	ck_assert_int_eq(place.file != NULL, HAS_LINES);
+	ck_assert(!place.file || support_contains(place.file, "test_check_symbols.c"));
+	ck_assert_int_eq(place.line > 0, HAS_LINES);
 	/* What stands behind a call belongs to the call. */
 	bhi_check_symbols_place(symbols, path, "b1", offset + 1, false, &place);
 	ck_assert_str_eq(place.function, "nobody_exports_this");
