@@ -105,9 +105,15 @@ static int status_of(size_t most)
 
 START_TEST(a_warm_start_makes_no_system_call)
 {
+	int status = CAUGHT;
+
 	if (SUPPORT_SANITIZED)
 		return;
-	ck_assert_int_eq(status_of(512), 0);
+	/* A lock that the background thread holds at that moment is waited for by a
+	 * system call; one that belongs to the start is met each time. */
+	for (int i = 0; i < 3 && status == CAUGHT; i++)
+		status = status_of(512);
+	ck_assert_int_eq(status, 0);
 	/* One that needs more than the last one left does, and is caught. */
 	ck_assert_int_eq(status_of(64 * KIB), CAUGHT);
 }
