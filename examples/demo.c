@@ -179,10 +179,9 @@ int main(void)
 		strerror(error));
 	bh_group_set(hog, BH_MAX, 48 * MIB);
 	more = hog_run(hog, &error2);
-	printf("hog:   got %zu MiB of a limit of 48 MiB, then: %s; the cache gave %zu "
-	       "MiB "
-	       "back\n",
-		more / MIB, strerror(error2),
+	printf("hog:   got %zu MiB of a limit of 48 MiB, then: %s\n", more / MIB,
+		strerror(error2));
+	printf("cache: gave %zu MiB back\n",
 		cache.nr_given_back * CACHE_ENTRY_SIZE / MIB);
 	pthread_join(thread, NULL);
 	printf("web:   %d requests served meanwhile, %zu allocations failed, %zu "
