@@ -13,10 +13,11 @@
  * raises it to what is true; what is taken leaves it as it is, and a search that finds
  * less lowers it.
  *
- * How many idle pages a task keeps: BHI_KEEP_LEAST to begin with. Each time it has more
- *it gives half of them back, and is granted twice as many, up to KEEP_MOST; and an eighth
- * of what is in use besides. Whoever comes for them sets it back to the beginning, so at
- * the limit of a group nobody keeps much. When the thread leaves, the least is kept.
+ * How many idle pages a task keeps: BHI_KEEP_LEAST to begin with. Each time there are
+ * more, half of them go back, and it is granted twice as many, up to KEEP_MOST; and an
+ * eighth of what is in use besides. Whoever comes for them sets it back to the beginning,
+ * so at the limit of a group nobody keeps much. When the thread leaves, the least is
+ * kept, and the eighth.
  */
 #include "alloc/private_areas.h"
 
@@ -406,9 +407,16 @@ static uint64_t zap_idle(struct bh_task *task, uint32_t number)
 	return sum;
 }
 
-static void lose_idle(struct bh_task *task, uint64_t bytes)
+/* Uncharge what was idle, and only then say that it no longer is: who sees none any more,
+ * and so nobody to take pages from, finds what they were charged. */
+static void give_back(struct bh_task *task, uint64_t bytes)
 {
-	add_idle(&task->region, -(uint32_t)(bytes >> BHI_PAGE_SHIFT));
+	struct bhi_region *region = &task->region;
+
+	bhi_task_uncharge(task, bytes);
+	/* pairs with the acquire in find_from() */
+	bhi_store_release(
+		&region->nr_idle, region->nr_idle - (uint32_t)(bytes >> BHI_PAGE_SHIFT));
 }
 
 /* Those with the longest runs first: they cost the fewest system calls, and are what is
@@ -420,17 +428,12 @@ static bool zap_down_to(struct bh_task *task, uint32_t nr)
 
 		for (; number != BHI_NO_AREA;
 			number = bhi_private.areas[number].free_next) {
-			uint64_t bytes;
-
 			if (bhi_load(&task->region.nr_idle) <= nr)
 				return true;
 			if (!bhi_region_enter(&task->region))
 				return false;
-			bytes = zap_idle(task, number);
-			lose_idle(task, bytes);
+			give_back(task, zap_idle(task, number));
 			bhi_region_leave(&task->region);
-			if (bytes)
-				bhi_uncharge(task->group, (int64_t)bytes, false);
 		}
 	}
 	return true;
@@ -478,8 +481,7 @@ static void leave(struct bh_task *task)
 		bhi_keep_part(task);
 }
 
-/* Others need them. The region is claimed. Uncharged first, then no longer idle: who sees
- * none any more finds what they were charged. */
+/* Others need them. The region is claimed. */
 static uint64_t zap_for_others(struct bh_task *task)
 {
 	uint64_t sum = 0;
@@ -492,8 +494,7 @@ static uint64_t zap_for_others(struct bh_task *task)
 			number = bhi_private.areas[number].free_next) {
 			uint64_t bytes = zap_idle(task, number);
 
-			bhi_task_uncharge(task, bytes);
-			lose_idle(task, bytes);
+			give_back(task, bytes);
 			sum += bytes;
 			if (sum >= (uint64_t)BHI_ZAP_PAGES << BHI_PAGE_SHIFT)
 				return sum;

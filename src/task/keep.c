@@ -49,7 +49,8 @@ static struct bh_task *find_from(const struct walk *walk, struct bhi_list *node)
 	for (; node != &state.keepers; node = node->next) {
 		struct bh_task *task = bhi_list_entry(node, struct bh_task, keep_node);
 
-		if (bhi_load(&task->region.nr_idle) &&
+		/* pairs with the release in give_back() */
+		if (bhi_load_acquire(&task->region.nr_idle) &&
 			bhi_group_is_within(task->group, walk->target) &&
 			bhi_task_try_get(task))
 			return task;
