@@ -8,6 +8,9 @@
 #include "base/testpoint.h"
 #include "task/access.h"
 
+/* Between two looks at whether idle pages are still being taken: some of a chunk. */
+#define TRIM_PAUSE_NS ((uint64_t)20000)
+
 /* A task whose region begins anew when it ends is still on the list of tasks, and looked
  * at. */
 void bhi_region_init(struct bhi_region *region)
@@ -43,9 +46,10 @@ bool bhi_region_enter(struct bhi_region *region)
 		bhi_region_leave(region);
 		if (unstable == BHI_UNSTABLE && !region->hold)
 			return false;
-		/* The reaper that set it sees our hold, and backs off; who trims is about
-		 * to be done. */
-		bhi_sys_pause(0);
+		/* The reaper that set it sees our hold, and backs off at once. Who trims
+		 * is at a chunk of pages, and must get the processor for that whatever
+		 * our priority. */
+		bhi_sys_pause(unstable == BHI_TRIMMING ? TRIM_PAUSE_NS : 0);
 	}
 }
 
