@@ -95,7 +95,8 @@ static enum outcome try_populate(const struct touch *touch, struct bh_group **re
 	/* Around the page that was touched some may have been had before. */
 	if (!bytes)
 		return POPULATED;
-	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order(touch->nr), BHI_FAULT_PRIVATE))
+	if (bhi_fault(BH_FAULT_PAGE, bhi_page_order((uint32_t)(bytes >> BHI_PAGE_SHIFT)),
+		    BHI_FAULT_PRIVATE))
 		return INJECTED;
 	if (bhi_charge_pagefault(touch->task->group, (int64_t)bytes, ret_over))
 		return OVER_LIMIT;
