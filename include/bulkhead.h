@@ -754,10 +754,11 @@ enum bh_fault_kind {
  *
  *	"slab:probability=10,times=-1,ignore-gfp-wait=N;page:min-order=0"
  *
- * What is not named stays as it was; "off", or NULL, is all defaults: nothing fails. The
- * names of functions and modules are looked up now. Returns 0; -EINVAL, with one line on
- * standard error that says what is wrong and where, and nothing set; -ENOMEM when the
- * library cannot start. May wait.
+ * What is not named stays as it was; "off", or NULL, is all defaults: nothing fails but
+ * what bh_fault_nth() set. The names of functions and modules are looked up now. Returns
+ * 0; -EINVAL, with one line on standard error that says what is wrong and where, and
+ * nothing set; -EINVAL in a child of fork(2); -ENOMEM when the library cannot start. May
+ * wait.
  */
 int bh_fault_set(const char *settings);
 
