@@ -130,7 +130,7 @@ static bool enter_to_refill(
 }
 
 /*
- * Before bytes come into a slot, which is always by bhi_stock_refill(): if
+ * Before bytes come into a slot, which bhi_stock_refill() gave to the group: if
  * group->stocked_by is the id of a thread, no other thread's stock holds anything for the
  * group. That another thread may get the id of one that ended does no harm: stocks are
  * drained at the end.

@@ -14,7 +14,7 @@
  *			more (so that no fast path can be in them) unless they are active
  *			and the group is online; at a thread's end all slabs of it
  *	dropping	the owner, in its section, if all heaps of the group are its own
- *and nobody else uses the group; else a claimer: everything
+ *			and nobody else uses the group; else a claimer: everything
  *	orphans		slabs without a heap, under the group's owned lock: everything
  *
  *		fast	slow	remote	claim	orphan

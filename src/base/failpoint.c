@@ -8,7 +8,7 @@ const struct bhi_failpoint_hooks *bhi_failpoint_hooks;
 /* Who arms sets the hooks before, but a thread may see the one and not yet the other. */
 static const struct bhi_failpoint_hooks *hooks_if_due(void)
 {
-	/* pairs with the store in bhi_inject_hook() */
+	/* pairs with the store in hook() */
 	return bhi_failpoint_exempt ? NULL : bhi_load_acquire(&bhi_failpoint_hooks);
 }
 

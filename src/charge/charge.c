@@ -69,7 +69,7 @@ struct request {
 	unsigned flags;
 	struct bhi_counter *over; /* the level that refused last */
 	struct bh_group *drained; /* step 4 was done for it and all below */
-	bool killed;              /* step 7 found a victim */
+	bool killed;              /* step 7 found a victim, or that memory comes back */
 	int fruitless;            /* rounds of reclaim that reclaimed nothing */
 	bool looks_again;         /* it was not woken, but has waited for long enough */
 	uint32_t sequence;        /* of the waiters, before the last rounds of reclaim */

@@ -170,7 +170,8 @@ enum bhi_reap bhi_task_try_reap(struct bh_task *task)
 	case BHI_REGION_LIVE:
 		break;
 	case BHI_REGION_ASKED:
-		/* By the thread that unwound, which may have to wait. */
+		/* By the thread that unwound, which may have to wait, or by somebody who
+		 * takes idle pages. */
 		return BHI_REAP_BUSY;
 	case BHI_REGION_ENDING:
 		return BHI_REAP_DUMP;

@@ -13,8 +13,8 @@
  *	GONE	for ever
  *
  * From ASKED the reaper goes back to LIVE if it met something, and tries again as with a
- * hold section; who takes idle pages always goes back; the thread that unwound goes to
- *ENDING if it met a dump.
+ * hold section; who takes idle pages always goes back; the thread that unwound goes on
+ * to ENDING if it met a dump.
  *
  * Dumps. Somebody who looks at the memory announces himself in .dumping, and looks at
  * region.end then; who asks does it the other way round, both sequentially consistent.
@@ -65,7 +65,8 @@ void bhi_task_end(struct bh_task *task);
 extern void (*bhi_task_reaped_hook)(struct bh_task *task);
 
 /* Leave the memory alone until end. 0; -ESRCH: it is going or gone; -EDEADLK: this thread
- * is inside. Context: may wait, but only for the reaper to decide. */
+ * is inside. Context: may wait, but only for the reaper to decide, or for somebody who
+ * takes idle pages to be done with a chunk of them. */
 int bhi_task_dump_begin(struct bh_task *task);
 
 /* May drop the last reference. Context: may wait. */

@@ -7,17 +7,17 @@
  * The state is one word, changed by compare-and-swap, of two halves, each a futex:
  *
  *	low half	readers that hold it, a writer does: writers sleep on it
- *	high half	writers that wait, readers that wait, a writer holds it (once
- *more): readers sleep on it
+ *	high half	writers that wait, readers that wait, a writer holds it
+ *			(once more): readers sleep on it
  *
  * All that a sleeper waits for shows in the half that it sleeps on: who looked before a
  * change does not fall asleep after it. Who counts itself among the waiters does so in
- *the same word that the holders change, so either it sees the lock free, or they see it
+ * the same word that the holders change, so either it sees the lock free, or they see it
  * waiting and wake. Of writers one is woken; one that is killed then wakes the next. The
  * last killed writer that leaves wakes the readers it kept out.
  *
  * After the word says that the lock is given up nothing of the struct is touched: the
- *next holder may free it.
+ * next holder may free it.
  *
  * Readers cannot be linked into a struct that many of them hold, so each thread has a
  * table of what it holds, for itself and for the task it is inside.
