@@ -14,6 +14,10 @@ void bhi_check_report_text(struct bhi_out *out, const struct bhi_check_session *
 void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session *session,
 	const struct bhi_check_finding *finding);
 
+/* Its frames, one a line; those in the middle of a long one are only counted. */
+void bhi_check_backtrace_text(
+	struct bhi_out *out, const struct bhi_check_backtrace *trace);
+
 /* The stacks of the clean run, without what came of them. */
 void bhi_check_list_text(struct bhi_out *out, const struct bhi_check_session *session);
 

@@ -58,7 +58,8 @@ static void write_place(
 	bhi_outf(out, "\n");
 }
 
-static void write_backtrace(struct bhi_out *out, const struct bhi_check_backtrace *trace)
+void bhi_check_backtrace_text(
+	struct bhi_out *out, const struct bhi_check_backtrace *trace)
 {
 	for (size_t i = 0; i < trace->nr; i++) {
 		if (i == SHOWN_FRAMES && trace->nr > SHOWN_FRAMES + OUTER_FRAMES + 1) {
@@ -80,7 +81,7 @@ static void write_end(struct bhi_out *out, const struct bhi_check_test *test)
 			sigabbrev_np(test->signal));
 	else if (test->crash.nr)
 		bhi_outf(out, "  then it stays here:\n");
-	write_backtrace(out, &test->crash);
+	bhi_check_backtrace_text(out, &test->crash);
 	if (test->message)
 		bhi_outf(out, "  it says: %s\n", test->message);
 	if (test->difference)
@@ -109,7 +110,7 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 	bhi_outf(out, "  when this call fails: %s of %lu bytes, the %s with this stack\n",
 		bhi_check_function_name(test->function), test->size,
 		test->occurrence == 1 ? "first" : "later one");
-	write_backtrace(out, &test->injected);
+	bhi_check_backtrace_text(out, &test->injected);
 	write_end(out, test);
 	if (strcmp(session->mode, "once"))
 		bhi_outf(out, "  repeat: bulkhead check --mode %s --replay %s -- %s\n\n",
@@ -279,7 +280,7 @@ void bhi_check_list_text(struct bhi_out *out, const struct bhi_check_session *se
 		bhi_outf(out,
 			"%016lx  %lu calls, the first is number %lu and of %lu bytes\n",
 			stack->hash, stack->nr_calls, stack->first_call, stack->size);
-		write_backtrace(out, &stack->trace);
+		bhi_check_backtrace_text(out, &stack->trace);
 	}
 	bhi_outf(out, "%lu calls with %zu stacks.\n", session->nr_calls,
 		session->nr_stacks);

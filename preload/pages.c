@@ -26,6 +26,7 @@
 
 #include "inject.h"
 #include "real.h"
+#include "settings.h"
 #include "stack.h"
 #include "table.h"
 
@@ -172,9 +173,12 @@ static bool is_found(void)
 static void *map(void *address, size_t length, int protection, int flags, int fd,
 	off_t offset, const void *caller)
 {
-	bool is_entered = enter(flags & MAP_ANONYMOUS, caller);
+	bool is_entered;
 	void *p;
 
+	if (flags & MAP_ANONYMOUS && bhi_settings_refuse(BHI_CHECK_MMAP, length))
+		return MAP_FAILED;
+	is_entered = enter(flags & MAP_ANONYMOUS, caller);
 	if (is_found())
 		p = bhi_real.mmap(address, length, protection, flags, fd, offset);
 	else
@@ -199,10 +203,13 @@ BHI_EXPORT void *mmap64(
 
 BHI_EXPORT void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
 {
-	bool is_entered = enter(size > old_size, CALLER);
 	void *wanted = NULL, *p;
+	bool is_entered;
 	va_list list;
 
+	if (size > old_size && bhi_settings_refuse(BHI_CHECK_MREMAP, size))
+		return MAP_FAILED;
+	is_entered = enter(size > old_size, CALLER);
 	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		va_start(list, flags);
 		wanted = va_arg(list, void *);
@@ -231,6 +238,9 @@ BHI_EXPORT int brk(void *address)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (bhi_subject.has_settings && address > bhi_real.sbrk(0) &&
+		bhi_settings_refuse(BHI_CHECK_BRK, 0))
+		return -1;
 	is_entered = enter(true, CALLER);
 	r = bhi_real.brk(address);
 	if (is_entered)
@@ -247,6 +257,8 @@ BHI_EXPORT void *sbrk(intptr_t increment)
 		errno = ENOMEM;
 		return (void *)-1;
 	}
+	if (increment > 0 && bhi_settings_refuse(BHI_CHECK_BRK, (size_t)increment))
+		return (void *)-1;
 	is_entered = enter(increment > 0, CALLER);
 	p = bhi_real.sbrk(increment);
 	if (is_entered)

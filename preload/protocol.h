@@ -33,7 +33,7 @@
 #define BHI_CHECK_ASK_SIGNAL SIGSTKFLT
 
 #define BHI_CHECK_MAGIC   0x6268636b
-#define BHI_CHECK_VERSION 2
+#define BHI_CHECK_VERSION 3
 
 #define BHI_CHECK_MAX_DEPTH   256 /* frames of a stack; deeper ones are cut, and say so */
 #define BHI_CHECK_MAX_STACKS  (1u << 16)
@@ -64,7 +64,11 @@ enum bhi_check_action {
 	BHI_CHECK_RECORD, /* capture the stack of each call */
 	BHI_CHECK_COUNT,  /* count calls and nothing else: what the interposer costs */
 	BHI_CHECK_INJECT,
+	BHI_CHECK_SETTINGS, /* as .settings say; only the stacks of what fails are kept */
 };
+
+/* The text that `bulkhead fail` hands on, with its final 0. */
+#define BHI_CHECK_SETTINGS_SIZE 4096
 
 /* module << 48 | offset; the first frame is the caller of the allocation function. An
  * address in no module is module BHI_CHECK_NO_MODULE with offset 0. */
@@ -167,6 +171,14 @@ struct bhi_check_shared {
 	uint32_t magic;
 	uint32_t version;
 	struct bhi_check_order order;
+	/* With BHI_CHECK_SETTINGS, written by the runner before the start: those of fault
+	 * injection, and the fail-nth of the first thread, 0: none. */
+	char settings[BHI_CHECK_SETTINGS_SIZE];
+	uint32_t settings_nth;
+	/* The first process could not use them, and ended: why, "" otherwise; and the
+	 * byte of the text. */
+	uint32_t refused_at;
+	char refused[128];
 
 	/* atomic, written by the subject */
 	uint32_t started; /* the constructor ran, in the first process */

@@ -106,6 +106,37 @@ void bhi_stack_capture(struct bhi_stack *ret)
 	ret->hash = walk.hash > 1 ? walk.hash : 2;
 }
 
+struct addresses {
+	uintptr_t *array;
+	unsigned nr, most;
+};
+
+static _Unwind_Reason_Code add_address(struct _Unwind_Context *context, void *arg)
+{
+	struct addresses *addresses = arg;
+	uintptr_t address = _Unwind_GetIP(context);
+
+	if (is_own(address))
+		return _URC_NO_REASON;
+	if (!address || addresses->nr == addresses->most)
+		return _URC_END_OF_STACK;
+	addresses->array[addresses->nr++] = address;
+	return _URC_NO_REASON;
+}
+
+static void walk_addresses(void *arg)
+{
+	_Unwind_Backtrace(add_address, arg);
+}
+
+unsigned bhi_stack_addresses(uintptr_t *ret, unsigned most)
+{
+	struct addresses addresses = {.array = ret, .most = most};
+
+	protect(walk_addresses, &addresses, false);
+	return addresses.nr;
+}
+
 struct signal_walk {
 	struct bhi_check_trace *trace;
 	void *context;

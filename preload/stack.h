@@ -41,6 +41,9 @@ void bhi_stack_start(bool warm);
  * not wanted. Signal-safe. */
 void bhi_stack_capture(struct bhi_stack *ret);
 
+/* The same as bare addresses: up to @most, the innermost first. How many. Signal-safe. */
+unsigned bhi_stack_addresses(uintptr_t *ret, unsigned most);
+
 /* Of the code that a signal interrupted. Writes straight into @trace, one frame at a
  * time, so that what was found stays when the walk itself dies. Signal-safe. */
 void bhi_stack_capture_signal(void *context, struct bhi_check_trace *trace);

@@ -11,6 +11,7 @@
 #include "crash.h"
 #include "pages.h"
 #include "real.h"
+#include "settings.h"
 #include "stack.h"
 
 #define PRELOAD "LD_PRELOAD"
@@ -168,6 +169,8 @@ static void attach(char **environment)
 	bhi_stack_start(shared->order.action == BHI_CHECK_RECORD);
 	bhi_crash_start();
 	bhi_pages_start();
+	if (shared->order.action == BHI_CHECK_SETTINGS)
+		bhi_settings_start();
 	(void)pthread_atfork(before_fork, NULL, after_fork_in_child);
 	bhi_store_release(&bhi_subject.is_on, true);
 	bhi_store_release(&shared->started, 1);

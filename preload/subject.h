@@ -35,7 +35,8 @@ struct bhi_subject {
 	pid_t pid;
 	bool follows;
 	bool pages;
-	uint64_t hint; /* the order's call, or 0 */
+	bool has_settings; /* those of the shared file are in force here */
+	uint64_t hint;     /* the order's call, or 0 */
 	/* atomic; the start sets it, a child that is not followed clears it */
 	bool is_on;
 };

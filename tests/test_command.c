@@ -20,31 +20,32 @@
 
 #include "support.h"
 
-#define MAX_ARGUMENTS 8
+#define MAX_ARGUMENTS 10
 
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
 #define VERSION \
 	TEXT(BH_VERSION_MAJOR) "." TEXT(BH_VERSION_MINOR) "." TEXT(BH_VERSION_PATCH)
 
-#define OVERVIEW                                                                    \
-	"Usage: bulkhead COMMAND [OPTION...]\n"                                     \
-	"\n"                                                                        \
-	"Memory groups, limits and reliable out-of-memory handling inside one "     \
-	"process.\n"                                                                \
-	"\n"                                                                        \
-	"Commands:\n"                                                               \
-	"  check     let a program's allocations fail, and see what it does\n"      \
-	"  help      explain a command\n"                                           \
-	"  info      show the zone a program would get here, and what the machine " \
-	"allows\n"                                                                  \
-	"  lab       replay deadlocks under the rules of kernel eras\n"             \
-	"  version   print the version\n"                                           \
-	"\n"                                                                        \
-	"Options:\n"                                                                \
-	"  -h, --help     explain the command, or print this\n"                     \
-	"  -V, --version  print the version\n"                                      \
-	"\n"                                                                        \
+#define OVERVIEW                                                                      \
+	"Usage: bulkhead COMMAND [OPTION...]\n"                                       \
+	"\n"                                                                          \
+	"Memory groups, limits and reliable out-of-memory handling inside one "       \
+	"process.\n"                                                                  \
+	"\n"                                                                          \
+	"Commands:\n"                                                                 \
+	"  check     let a program's allocations fail, and see what it does\n"        \
+	"  fail      run a program whose allocations fail at random, or as you say\n" \
+	"  help      explain a command\n"                                             \
+	"  info      show the zone a program would get here, and what the machine "   \
+	"allows\n"                                                                    \
+	"  lab       replay deadlocks under the rules of kernel eras\n"               \
+	"  version   print the version\n"                                             \
+	"\n"                                                                          \
+	"Options:\n"                                                                  \
+	"  -h, --help     explain the command, or print this\n"                       \
+	"  -V, --version  print the version\n"                                        \
+	"\n"                                                                          \
 	"Exit status: 0 clean, 1 findings or a failure, 2 a mistake in the call.\n"
 
 struct call {
@@ -238,6 +239,19 @@ START_TEST(mistake_in_the_call_is_one_line_and_status_2)
 			"info' shows how to call it\n"},
 		{"version -- --help", "bulkhead: version: --help: one argument too many; "
 				      "'bulkhead help version' shows how to call it\n"},
+		{"fail",
+			"bulkhead: fail: no program is named; 'bulkhead help fail' shows "
+			"how to call it\n"},
+		{"fail -- true", "bulkhead: fail: nothing is to fail without --set or "
+				 "--nth; 'bulkhead help fail' shows how to call it\n"},
+		{"fail --nth 0 -- true", "bulkhead: fail: --nth: '0' is not a number "
+					 "from 1 to 4294967295\n"},
+		{"fail --children all --nth 1 -- true",
+			"bulkhead: fail: --children: 'all' is neither follow nor "
+			"ignore\n"},
+		{"fail --library --nth 1 -- true",
+			"bulkhead: fail: --library goes with --set alone; 'bulkhead help "
+			"fail' shows how to call it\n"},
 		{"help info version", "bulkhead: help: version: one argument too many; "
 				      "'bulkhead help help' shows how to call it\n"},
 	};

@@ -340,7 +340,7 @@ END_TEST
 
 static BHI_NOINLINE unsigned walk(uintptr_t *ret, unsigned most)
 {
-	unsigned nr = bhi_stack_capture(ret, most);
+	unsigned nr = bhi_stack_walk(ret, most);
 
 	/* No tail call: this frame is to be there. */
 	__asm__ volatile("" ::: "memory");

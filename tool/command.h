@@ -60,6 +60,7 @@ struct bhi_command {
 
 extern const struct bhi_command bhi_command_check;
 extern const struct bhi_command bhi_command_check_merge;
+extern const struct bhi_command bhi_command_fail;
 extern const struct bhi_command bhi_command_help;
 extern const struct bhi_command bhi_command_info;
 extern const struct bhi_command bhi_command_lab;

@@ -14,6 +14,7 @@ enum option_id {
 
 const struct bhi_command *const bhi_commands[] = {
 	&bhi_command_check,
+	&bhi_command_fail,
 	&bhi_command_help,
 	&bhi_command_info,
 	&bhi_command_lab,

@@ -59,7 +59,7 @@ static bool stack_allows(
 
 	if (depth && (bhi_load(&attr->nr_require) || bhi_load(&attr->nr_reject)))
 		nr = call->capture ? call->capture(frames, depth, call->arg)
-				   : bhi_stack_capture(frames, depth);
+				   : bhi_stack_walk(frames, depth);
 	return bhi_fault_stack_allows(attr, frames, nr);
 }
 

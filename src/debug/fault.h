@@ -79,7 +79,7 @@ struct bhi_fault_call {
 	uint32_t *nth;   /* the thread's fail-nth; NULL: it has none */
 	/* Below 100; NULL: the generator of the attributes. */
 	uint32_t (*draw)(void *arg);
-	/* The stack, innermost frame left out; NULL: bhi_stack_capture(). */
+	/* The stack, innermost frame left out; NULL: bhi_stack_walk(). */
 	unsigned (*capture)(uintptr_t *frames, unsigned most, void *arg);
 	/* It is made to fail: @times as they were before. Not for .no_warn, nor with
 	 * .verbose 0. */

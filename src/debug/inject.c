@@ -132,7 +132,7 @@ static void record(const struct bhi_fault_attr *attr, const struct bhi_fault_cal
 		return;
 	/* In no slot yet: a stack in private memory that is reaped unwinds from here. */
 	if (bhi_load(&attr->verbose) > 1)
-		nr = bhi_stack_capture(frames, BHI_STACK_DEPTH);
+		nr = bhi_stack_walk(frames, BHI_STACK_DEPTH);
 	number = bhi_add_return(&state.nr_injections, 1);
 	slot = &state.ring[number % BHI_INJECTIONS];
 	if (!slot_try_lock(slot))

@@ -13,7 +13,7 @@
 #include "base/fmt.h"
 #include "debug/stack.h"
 
-/* The frame of bhi_stack_capture(), and that of who asked. */
+/* The frame of bhi_stack_walk(), and that of who asked. */
 #define OWN_FRAMES 2
 
 struct capture {
@@ -35,7 +35,7 @@ static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *arg)
 	return _URC_NO_REASON;
 }
 
-BHI_NOINLINE unsigned bhi_stack_capture(uintptr_t *frames, unsigned most)
+BHI_NOINLINE unsigned bhi_stack_walk(uintptr_t *frames, unsigned most)
 {
 	struct capture capture = {
 		.frames = frames,

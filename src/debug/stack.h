@@ -28,7 +28,7 @@ struct bhi_range {
  * The return addresses of this thread's calls, the innermost first and the caller's own
  * frame left out: up to @most, at most BHI_STACK_DEPTH. How many. Context: signal-safe.
  */
-BHI_NOINLINE unsigned bhi_stack_capture(uintptr_t *frames, unsigned most);
+BHI_NOINLINE unsigned bhi_stack_walk(uintptr_t *frames, unsigned most);
 
 /*
  * Where a module that is loaded lies, by its file name without the path: "libfoo.so.1",
