@@ -278,6 +278,37 @@ static void *arm_and_end(void *arg)
 	return NULL;
 }
 
+/* Which of 64 requests fail, one bit each. */
+static uint64_t draw(const char *settings)
+{
+	uint64_t failed = 0;
+
+	support_inject(settings);
+	for (int i = 0; i < 64; i++) {
+		void *p = bh_alloc(NULL, 64, 0);
+
+		failed |= (uint64_t)!p << i;
+		bh_free(p);
+	}
+	return failed;
+}
+
+START_TEST(a_seed_draws_the_same_again)
+{
+	static const char seeded[] =
+		"slab:probability=50,times=-1,ignore-gfp-wait=N,seed=42";
+	uint64_t first;
+
+	support_start(ZONE);
+	first = draw(seeded);
+	ck_assert_uint_ne(first, 0);
+	ck_assert_uint_ne(first, UINT64_MAX);
+	ck_assert_uint_ne(draw("slab:probability=50"), first);
+	ck_assert_uint_eq(draw(seeded), first);
+	support_end();
+}
+END_TEST
+
 START_TEST(the_nth_request_of_the_thread_fails_once)
 {
 	support_start(ZONE);
@@ -519,6 +550,7 @@ static void add(TCase *tcase)
 	tcase_add_test(
 		tcase, nothing_is_reclaimed_killed_or_noted_for_an_injected_failure);
 	tcase_add_test(tcase, the_task_filter_knows_threads_and_tasks);
+	tcase_add_test(tcase, a_seed_draws_the_same_again);
 	tcase_add_test(tcase, the_nth_request_of_the_thread_fails_once);
 	tcase_add_test(tcase, a_sweep_ends_with_a_run_that_met_no_failure);
 	tcase_add_test(tcase, the_stack_filter_knows_functions_and_modules);

@@ -145,6 +145,29 @@ START_TEST(the_report_says_what_was_injected)
 }
 END_TEST
 
+static int ask_in_task(void *arg)
+{
+	(void)arg;
+	support_check_failed(bh_alloc(NULL, 100, 0));
+	return 0;
+}
+
+START_TEST(the_report_says_who_asked_and_how_many_are_left)
+{
+	const struct bh_task_attr attr = {.name = "asker"};
+	struct bh_report report;
+	char *text;
+
+	support_start(ZONE);
+	support_inject(EVERY_SLAB ",times=3");
+	ck_assert_int_eq(bh_task_run(NULL, &attr, ask_in_task, NULL, &report), 0);
+	text = read_report(BH_TEXT);
+	ck_assert(support_contains(text, "interval 1, space 0, times 2 left\n"));
+	ck_assert(support_contains(text, ", task 'asker': forcing a failure\n"));
+	support_end();
+}
+END_TEST
+
 START_TEST(records_are_limited_in_their_rate)
 {
 	support_start(ZONE);
@@ -183,6 +206,7 @@ static void add(TCase *tcase)
 		tcase, the_variable_is_read_at_the_start, 0, (int)bhi_array_size(starts));
 	tcase_add_test(tcase, a_wrong_text_sets_nothing);
 	tcase_add_test(tcase, the_report_says_what_was_injected);
+	tcase_add_test(tcase, the_report_says_who_asked_and_how_many_are_left);
 	tcase_add_test(tcase, records_are_limited_in_their_rate);
 	tcase_add_test(tcase, there_are_three_kinds);
 }

@@ -224,6 +224,31 @@ START_TEST(at_most_64_small_areas_are_kept_and_they_are_zeroed)
 }
 END_TEST
 
+START_TEST(a_group_without_room_for_what_is_kept_gets_a_fresh_area)
+{
+	struct bh_group *group, *small;
+	struct bh_task *task;
+
+	start_private(_i, TASK_ZONE);
+	group = support_group(NULL, "group");
+	small = support_limited(NULL, "small", PAGE);
+	bh_task_put(task_with(group, LARGEST));
+	ck_assert_uint_eq(bhi_warm_bytes(), LARGEST);
+	/* One page fits, and is all that it has in the end. */
+	task = task_with(small, PAGE);
+	ck_assert_uint_eq(bhi_warm_bytes(), 0);
+	ck_assert_uint_eq(support_usage(small), PAGE);
+	ck_assert_uint_eq(support_usage(bh_root()), PAGE);
+	ck_assert_uint_eq(support_private_rss(), PAGE);
+	ck_assert_uint_eq(bhi_areas_taken(), 1);
+	ck_assert_int_eq(bh_audit(), 0);
+	bh_task_put(task);
+	bh_group_put(small);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
 static int fill_map(void *arg)
 {
 	support_filled_map(*(const size_t *)arg, 1);
@@ -280,6 +305,9 @@ static void add(TCase *tcase)
 		tcase_add_test(tcase, a_warm_start_makes_no_system_call);
 		tcase_add_loop_test(tcase,
 			at_most_64_small_areas_are_kept_and_they_are_zeroed, 0,
+			NR_BACKENDS);
+		tcase_add_loop_test(tcase,
+			a_group_without_room_for_what_is_kept_gets_a_fresh_area, 0,
 			NR_BACKENDS);
 	}
 	tcase_add_loop_test(tcase, only_one_small_area_of_a_task_that_lived_is_kept, 0,
