@@ -800,6 +800,45 @@ START_TEST(a_group_that_fails_gives_null_and_kills_nobody)
 }
 END_TEST
 
+/* In place there would be room, but not within the limit. */
+static int fail_to_grow(void *arg)
+{
+	static const size_t from[] = {40 * KIB, 100 * KIB, MIB, 3 * MIB};
+
+	for (size_t i = 0; i < bhi_array_size(from); i++) {
+		char *p = bh_malloc(from[i]);
+		uint64_t usage = support_usage(arg);
+
+		memset(p, 'f', from[i]);
+		support_set(arg, BH_MAX, usage + 32 * KIB);
+		errno = 0;
+		ck_assert_ptr_null(bh_realloc(p, from[i] * 2));
+		ck_assert_int_eq(errno, ENOMEM);
+		ck_assert(is_filled(p, from[i], 'f'));
+		ck_assert_uint_eq(support_usage(arg), bytes_here());
+		ck_assert_int_eq(bh_audit(), 0);
+		support_set(arg, BH_MAX, 16 * MIB);
+		p = bh_realloc(p, from[i] * 2);
+		ck_assert(is_filled(p, from[i], 'f'));
+		bh_free(p);
+	}
+	return 0;
+}
+
+START_TEST(an_object_that_cannot_grow_stays_as_it_was)
+{
+	struct bh_group *group;
+
+	start_private(_i, ZONE);
+	group = support_group(NULL, "group");
+	support_set(group, BH_ON_LIMIT, BH_FAIL);
+	in_task(group, fail_to_grow, group);
+	ck_assert_uint_eq(support_usage(group), 0);
+	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
 	tcase_add_loop_test(tcase,
@@ -822,6 +861,8 @@ static void add(TCase *tcase)
 		a_large_object_is_resized_in_place_and_its_charge_follows, 0,
 		NR_BACKENDS);
 	tcase_add_loop_test(tcase, an_object_that_grows_is_seldom_moved, 0, NR_BACKENDS);
+	tcase_add_loop_test(
+		tcase, an_object_that_cannot_grow_stays_as_it_was, 0, NR_BACKENDS);
 	tcase_add_loop_test(tcase, pages_of_freed_objects_are_given_back_and_uncharged, 0,
 		NR_BACKENDS);
 	tcase_add_loop_test(tcase, what_is_freed_is_used_again, 0, NR_BACKENDS);
