@@ -428,6 +428,71 @@ START_TEST(a_cooperative_task_at_the_limit_has_others_killed)
 }
 END_TEST
 
+/* Nobody can be killed, and it cannot be unwound: it has the reserve of a victim. */
+START_TEST(a_cooperative_task_that_nobody_can_be_killed_for_overdraws)
+{
+	struct bh_task_attr attr = {
+		.name = "polite", .flags = BH_TASK_COOPERATIVE, .oom_score_adj = -1000};
+	struct bh_task *task;
+	size_t size = LIMIT + OVERDRAFT / 2;
+
+	start_group(_i);
+	ck_assert_int_eq(bh_task_kill(neighbour), 0);
+	support_await(&neighbour->skip, 1);
+	task = bh_task_new(group, &attr);
+	enter(task, touch_all, &size);
+	ck_assert_int_eq(killed(task), BH_NOT_KILLED);
+	ck_assert_uint_eq(support_stat(group).events.oom_kill, 0);
+	ck_assert_uint_gt(support_stat(group).peak, LIMIT);
+	ck_assert_uint_le(support_stat(group).peak, LIMIT + OVERDRAFT);
+	bh_task_put(task);
+	ck_assert_uint_eq(support_usage(group), 0);
+	end_group();
+}
+END_TEST
+
+static int touch_uncharged(void *arg)
+{
+	char *p = bh_map(MIB, 0);
+
+	(void)arg;
+	touch(p);
+	bhi_failpoint_arm(1, BHI_FP_ONCE, 1u << BHI_FP_CHARGE);
+	touch(p + MIB / 2);
+	ck_assert_uint_eq(bhi_failpoint_disarm(), 1);
+	return 0;
+}
+
+/* The charge is tried with one page after that with what is around it. */
+START_TEST(a_charge_that_fails_where_there_is_room_kills_nobody)
+{
+	start_group(_i);
+	enter(asker, touch_uncharged, NULL);
+	ck_assert_int_eq(killed(neighbour), BH_NOT_KILLED);
+	ck_assert_uint_eq(support_stat(group).events.oom, 0);
+	ck_assert_uint_eq(support_usage(group), NEIGHBOUR + stat_of(asker).bytes);
+	end_group();
+}
+END_TEST
+
+START_TEST(what_a_touch_takes_above_high_is_paid_for_by_the_background)
+{
+	struct support_cache cache;
+	size_t size = MIB / 2;
+
+	start_group(_i);
+	support_cache_init(&cache, group, 0);
+	ck_assert_uint_eq(support_cache_fill(&cache, 64, 0), 64);
+	support_set(group, BH_HIGH, NEIGHBOUR + 64 * PAGE);
+	enter(asker, touch_all, &size);
+	support_background_wakeups();
+	ck_assert_uint_lt(bhi_load(&cache.nr), 64);
+	ck_assert_int_eq(killed(neighbour), BH_NOT_KILLED);
+	support_cache_fini(&cache);
+	end_group();
+}
+END_TEST
+
 /* The kernel has no memory, or no more mappings. */
 
 #define KERNEL_POINTS (1u << BHI_FP_UFFD | 1u << BHI_FP_MPROTECT | 1u << BHI_FP_MADVISE)
@@ -527,6 +592,12 @@ static void add(TCase *tcase)
 		tcase, a_victim_may_touch_to_the_end_of_its_hold_section, 0, NR_WAYS);
 	tcase_add_loop_test(
 		tcase, a_cooperative_task_at_the_limit_has_others_killed, 0, NR_WAYS);
+	tcase_add_loop_test(tcase,
+		a_cooperative_task_that_nobody_can_be_killed_for_overdraws, 0, NR_WAYS);
+	tcase_add_loop_test(
+		tcase, a_charge_that_fails_where_there_is_room_kills_nobody, 0, NR_WAYS);
+	tcase_add_loop_test(tcase,
+		what_a_touch_takes_above_high_is_paid_for_by_the_background, 0, NR_WAYS);
 	tcase_add_loop_test(tcase, a_page_that_the_kernel_refuses_once_is_asked_for_again,
 		0, NR_WAYS);
 	tcase_add_loop_test(
