@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that all of a session's outputs share. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "finding.h"
@@ -73,4 +74,17 @@ const char *bhi_check_place_name(
 	else
 		snprintf(buf, size, "%s+0x%lx", place->module, place->offset);
 	return buf;
+}
+
+bool bhi_check_is_hang(enum bhi_check_class class)
+{
+	return class == BHI_CHECK_DEADLOCK || class == BHI_CHECK_BUSY_HANG ||
+	       class == BHI_CHECK_RUNAWAY_OUTPUT;
+}
+
+void bhi_check_test_fini(struct bhi_check_test *test)
+{
+	free(test->crash.places);
+	free(test->difference);
+	free(test->message);
 }

@@ -36,6 +36,11 @@ enum bhi_check_class {
 const char *bhi_check_class_name(enum bhi_check_class class);
 /* -1: none is called so. Context: any. */
 int bhi_check_class_parse(const char *name);
+/* Free what a test of bhi_check_try() owns. Context: any. */
+struct bhi_check_test;
+void bhi_check_test_fini(struct bhi_check_test *test);
+/* It did not end by itself. Context: any. */
+bool bhi_check_is_hang(enum bhi_check_class class);
 /* What becomes a finding: all but what was handled, absorbed or not reached. Context:
  * any. */
 bool bhi_check_class_is_finding(enum bhi_check_class class);
@@ -78,7 +83,8 @@ struct bhi_check_test {
 	struct bhi_check_backtrace crash; /* nr 0: none was captured */
 	int signal;                       /* 0: none */
 	uint64_t address;
-	int status;       /* exit status, when it exited */
+	int status; /* exit status; 128 and its number if a signal ended it that is no
+		       crash */
 	char *difference; /* the first difference of the output for people, or NULL */
 	char *message; /* the first line on stderr that the clean run has not, or NULL */
 	uint64_t leaked_bytes, leaked_blocks;
@@ -121,6 +127,9 @@ struct bhi_check_point_stack {
 struct bhi_check_session {
 	char *const *command;
 	const char *mode; /* "once", "burst=3", "persistent", "pages" */
+	/* Options that make the same point another test, as a shell reads them: "--mode
+	 * pages --stdin a.txt"; "" without any. */
+	const char *given;
 	struct bhi_check_point_stack *stacks;
 	size_t nr_stacks;
 	struct bhi_check_test *tests;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "markup.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
+#include "report.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
@@ -122,14 +124,10 @@ void bhi_check_put_place(struct bhi_out *out, const struct bhi_check_place *plac
 
 void bhi_check_put_command(struct bhi_out *out, char *const *command)
 {
-	for (; command && *command; command++) {
-		bool quote =
-			!**command || strpbrk(*command, " \t\n\"$`\\;&|<>()*?[]{}#~!");
+	char *line = command ? bhi_check_quote(command) : NULL;
 
-		bhi_outf(out, quote ? "&#39;" : "");
-		bhi_check_put_markup(out, *command);
-		bhi_outf(out, "%s%s", quote ? "&#39;" : "", command[1] ? " " : "");
-	}
+	bhi_check_put_markup(out, line);
+	free(line);
 }
 
 void bhi_check_put_number(struct bhi_out *out, uint64_t number)

@@ -15,7 +15,7 @@ void bhi_check_put_markup(struct bhi_out *out, const char *text);
 /* "raxNew (rax.c:180)", "libc.so.6+0x134c4d" */
 void bhi_check_put_place(struct bhi_out *out, const struct bhi_check_place *place);
 
-/* The words of the command, those with blanks in single quotes. */
+/* As a shell reads it. */
 void bhi_check_put_command(struct bhi_out *out, char *const *command);
 
 /* "1,234,567" */

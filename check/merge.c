@@ -80,6 +80,8 @@ static const char *difference_of(
 		return "another command";
 	if (strcmp(a->mode, b->mode))
 		return "another mode";
+	if (strcmp(a->given, b->given))
+		return "other options";
 	if (a->clean_status != b->clean_status)
 		return "another exit status of the clean run";
 	if (a->fail_on != b->fail_on)
@@ -486,6 +488,7 @@ int bhi_check_sessions_unite(const struct bhi_check_session *parts, char *const 
 		return r;
 	whole->command = parts[0].command;
 	whole->mode = parts[0].mode;
+	whole->given = parts[0].given;
 	whole->clean_status = parts[0].clean_status;
 	whole->fail_on = parts[0].fail_on;
 	unite_numbers(&merger);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "page.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "markup.h"
+#include "report.h"
 #include "write.h"
 
 /* Frames of the module that has the finding stand out. */
@@ -40,7 +42,9 @@ static void put_end(struct bhi_out *out, const struct bhi_check_test *test)
 {
 	const char *name = bhi_check_signal_name(test->signal);
 
-	if (!test->signal)
+	if (bhi_check_is_hang(test->class))
+		bhi_outf(out, "It did not end by itself.");
+	else if (!test->signal)
 		bhi_outf(out, "It ended with exit status %d.", test->status);
 	else if (name)
 		bhi_outf(out, "It was ended by %s", name);
@@ -57,6 +61,7 @@ static void put_inside(struct bhi_out *out, const struct bhi_check_session *sess
 	const struct bhi_check_finding *finding)
 {
 	const struct bhi_check_test *test = finding->example;
+	char *repeat = bhi_check_repeat_line(session, finding);
 
 	bhi_outf(out, "<div class=\"inside\">\n<p>%s ",
 		bhi_check_class_words(finding->class)->text);
@@ -73,10 +78,7 @@ static void put_inside(struct bhi_out *out, const struct bhi_check_session *sess
 	bhi_outf(out, "</div>\n");
 	if (test->crash.nr) {
 		bhi_outf(out, "<div><h3>Then %s here</h3>\n",
-			finding->class == BHI_CHECK_DEADLOCK ||
-					finding->class == BHI_CHECK_BUSY_HANG
-				? "it hangs"
-				: "it dies");
+			bhi_check_is_hang(finding->class) ? "it stays" : "it dies");
 		put_stack(out, &test->crash, finding->module);
 		bhi_outf(out, "</div>\n");
 	}
@@ -86,11 +88,10 @@ static void put_inside(struct bhi_out *out, const struct bhi_check_session *sess
 		bhi_check_put_markup(out, test->difference);
 		bhi_outf(out, "</pre>\n");
 	}
-	bhi_outf(out, "<h3>Repeat it</h3>\n<pre>bulkhead check --replay ");
-	bhi_check_put_markup(out, finding->id);
-	bhi_outf(out, " -- ");
-	bhi_check_put_command(out, session->command);
+	bhi_outf(out, "<h3>Repeat it</h3>\n<pre>");
+	bhi_check_put_markup(out, repeat);
 	bhi_outf(out, "</pre>\n</div>\n");
+	free(repeat);
 }
 
 static void put_finding(struct bhi_out *out, const struct bhi_check_session *session,

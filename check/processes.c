@@ -3,7 +3,8 @@
  * Which orphan belongs to which run? A subject starts in a session of its own, so the
  * session says it, unless a daemon made another one for itself. Those are ended when no
  * other run is under way, to which they might belong. Processes of our own session are
- * never touched.
+ * never touched, and neither are those that were our children before the first run (of
+ * the shell that we were executed by), nor what is in their sessions.
  */
 #include "processes.h"
 
@@ -26,6 +27,7 @@
 
 #define MAX_SLOTS     256
 #define MAX_PROCESSES 1024
+#define MAX_STRANGERS 64
 
 static struct {
 	pthread_once_t once;
@@ -37,6 +39,9 @@ static struct {
 	pid_t leaders[MAX_SLOTS]; /* 0: the slot is free */
 	int pidfds[MAX_SLOTS];
 	pthread_mutex_t lock;
+	/* immutable after the start: the sessions of children that are not of runs */
+	pid_t strangers[MAX_STRANGERS];
+	unsigned nr_strangers;
 } state = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct pids {
@@ -224,7 +229,6 @@ static void sample_thread(pid_t pid, const char *tid, void *arg)
 		add_fingerprint(sample, buffer);
 	}
 	add_fingerprint(sample, tid);
-	sample->nr_running += what == RUNS;
 	sample->nr_locked += what == LOCKED;
 	sample->nr_waiting += what == WAITS;
 	choose(sampling, pid, (pid_t)atoi(tid), what);
@@ -255,8 +259,15 @@ bool bhi_check_sample_is_locked(const struct bhi_check_sample *sample)
 	       sample->nr_locked + sample->nr_waiting == sample->nr_threads;
 }
 
-static void become_subreaper(void)
+static void start(void)
 {
+	struct pids pids = {.nr = 0};
+
+	for_each_thread(getpid(), add_children, &pids);
+	for (unsigned i = 0; i < pids.nr && state.nr_strangers < MAX_STRANGERS; i++)
+		state.strangers[state.nr_strangers++] = session_of(pids.pids[i]);
+	/* Inherited as ignored, it would take from us how children end. */
+	(void)signal(SIGCHLD, SIG_DFL);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
@@ -289,6 +300,10 @@ static enum owner find_owner(pid_t pid, pid_t leader)
 
 	if (session < 0 || session == getsid(0))
 		return US;
+	for (unsigned i = 0; i < state.nr_strangers; i++) {
+		if (state.strangers[i] == session)
+			return US;
+	}
 	if (session == leader)
 		return THIS_RUN;
 	for (int i = 0; i < MAX_SLOTS; i++) {
@@ -343,6 +358,12 @@ void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage
 	(void)pthread_mutex_unlock(&state.lock);
 }
 
+void bhi_check_processes_sweep(void)
+{
+	while (end_orphans(0))
+		;
+}
+
 void bhi_check_processes_kill_leaders(void)
 {
 	for (int i = 0; i < MAX_SLOTS; i++) {
@@ -354,5 +375,5 @@ void bhi_check_processes_kill_leaders(void)
 
 void bhi_check_processes_start(void)
 {
-	(void)pthread_once(&state.once, become_subreaper);
+	(void)pthread_once(&state.once, start);
 }

@@ -13,7 +13,6 @@
 /* All threads of the subject's processes at one moment. */
 struct bhi_check_sample {
 	unsigned nr_threads;
-	unsigned nr_running;
 	unsigned nr_locked;   /* in a futex, without a time limit */
 	unsigned nr_waiting;  /* for a child */
 	uint64_t active_ns;   /* until now: on a processor, or ready for one */
@@ -40,6 +39,10 @@ void bhi_check_processes_begin(int slot, pid_t leader, int pidfd);
  * wait4(2) gives of the leader. */
 struct rusage;
 void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage);
+
+/* No run is under way: end what is left of them, such as daemons that two of them left at
+ * the same time. */
+void bhi_check_processes_sweep(void);
 
 /* Signal-safe. */
 void bhi_check_processes_kill_leaders(void);

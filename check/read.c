@@ -223,6 +223,7 @@ static void take_session(
 		refuse(reader, "session", "is no object");
 	session->command = take_texts(reader, object, "command", &nr);
 	session->mode = take_text(reader, object, "mode");
+	session->given = take_text(reader, object, "options");
 	session->nr_calls = take_number(reader, object, "calls");
 	session->nr_points = take_number(reader, object, "points");
 	session->nr_runs = take_number(reader, object, "runs");
@@ -254,7 +255,7 @@ static void take_module(struct reader *reader, json_t *object)
 
 	module->module = take_text_or_null(reader, object, "name");
 	module->path = take_text_or_null(reader, object, "path");
-	module->build_id = take_text_or_null(reader, object, "build_id");
+	module->build_id = take_text(reader, object, "build_id");
 }
 
 static void take_place(struct reader *reader, json_t *object)

@@ -11,6 +11,7 @@
 #include "base/fmt.h"
 
 #include "allocate.h"
+#include "interrupt.h"
 #include "session.h"
 
 #define FIRST_TIMEOUT_MS 60000
@@ -333,6 +334,11 @@ static enum bhi_check_exit run_clean(
 	int r = bhi_check_run(&work->setup, &order, 0, result);
 	enum bhi_check_exit status;
 
+	if (bhi_check_interrupted()) {
+		if (!r)
+			bhi_check_result_fini(result);
+		return BHI_CHECK_EXIT_INTERRUPTED;
+	}
 	if (r) {
 		bhi_errf("bulkhead: check: a run: %s%s\n", strerror(-r),
 			work->setup.pages ? " (mode pages needs seccomp(2) with user "

@@ -12,8 +12,11 @@
 
 #include "group.h"
 #include "allocate.h"
+#include "interrupt.h"
 #include "replay.h"
+#include "report.h"
 #include "state.h"
+#include "tree.h"
 
 static bool shows(const struct bhi_check_test *test, const char *id)
 {
@@ -38,6 +41,8 @@ static enum bhi_check_exit look_for(struct bhi_check_work *work, const char *id,
 	work->wanted_id = id;
 	status = bhi_check_explore(work);
 	work->wanted_id = NULL;
+	if (!status && bhi_check_interrupted())
+		return BHI_CHECK_EXIT_INTERRUPTED;
 	for (size_t i = 0; i < session->nr_tests && !status; i++) {
 		if (!shows(&session->tests[i], id))
 			continue;
@@ -76,11 +81,8 @@ enum bhi_check_exit bhi_check_replay_find(struct bhi_check_work *work, const cha
 static void drop_tests(struct bhi_check_session *session)
 {
 	bhi_check_ungroup(session);
-	for (size_t i = 0; i < session->nr_tests; i++) {
-		free(session->tests[i].crash.places);
-		free(session->tests[i].difference);
-		free(session->tests[i].message);
-	}
+	for (size_t i = 0; i < session->nr_tests; i++)
+		bhi_check_test_fini(&session->tests[i]);
 	free(session->tests);
 	session->tests = NULL;
 	session->nr_tests = 0;
@@ -102,6 +104,11 @@ enum bhi_check_exit bhi_check_replay_run(
 	drop_tests(session);
 	bhi_store(&work->stop, false);
 	r = bhi_check_try(work, 0, point, &test);
+	if (bhi_check_interrupted()) {
+		if (!r)
+			bhi_check_test_fini(&test);
+		return BHI_CHECK_EXIT_INTERRUPTED;
+	}
 	if (r) {
 		bhi_errf("bulkhead: check: a run: %s\n", strerror(-r));
 		return BHI_CHECK_EXIT_OURS;
@@ -135,7 +142,7 @@ static int write_order(const char *path, const struct bhi_check_order *order)
 }
 
 /* The keys that interrupt are for the subject. */
-static enum bhi_check_exit run_gdb(char **argv)
+static enum bhi_check_exit run_gdb(char *const *argv)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
 	int status = 0, r;
@@ -143,50 +150,111 @@ static enum bhi_check_exit run_gdb(char **argv)
 
 	r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	if (r) {
-		bhi_errf("bulkhead: check: gdb: %s\n", strerror(r));
+		bhi_errf("bulkhead: check: gdb: %s%s\n", strerror(r),
+			r == ENOENT ? "; the Debian package is called gdb" : "");
 		return BHI_CHECK_EXIT_OURS;
 	}
-	sigaction(SIGINT, &ignore, &old);
+	(void)sigaction(SIGINT, &ignore, &old);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	sigaction(SIGINT, &old, NULL);
+	(void)sigaction(SIGINT, &old, NULL);
 	return status ? BHI_CHECK_EXIT_OURS : BHI_CHECK_EXIT_CLEAN;
+}
+
+static char *quote_word(const char *word)
+{
+	char *words[] = {(char *)(uintptr_t)word, NULL};
+
+	return bhi_check_quote(words);
+}
+
+/* gdb's command that gives the subject, and not the shell that gdb starts it by, our
+ * variables. */
+static char *set_variables(const struct bhi_check_work *work, const char *shared,
+	const struct bhi_check_order *order)
+{
+	const char *others = getenv("LD_PRELOAD");
+	char *preload = bhi_check_format("LD_PRELOAD=%s%s%s", work->setup.interposer,
+		others && *others ? ":" : "", others ? others : "");
+	char *check = bhi_check_format(BHI_CHECK_ENV "=%s", shared);
+	char *mark = bhi_check_mark(order);
+	char *words[] = {(char *)"env", preload, check, mark, NULL};
+	char *wrapper = bhi_check_quote(words), *line;
+
+	line = bhi_check_format("set exec-wrapper %s", wrapper);
+	free(preload);
+	free(check);
+	free(mark);
+	free(wrapper);
+	return line;
+}
+
+static enum bhi_check_exit refuse(const char *path, int r)
+{
+	bhi_errf("bulkhead: check: %s: %s\n", path, strerror(-r));
+	return BHI_CHECK_EXIT_OURS;
+}
+
+/* argv of gdb, up to where the command belongs. Strings are from malloc(3), but for the
+ * first; ends with NULL. */
+static char **gdb_words(const struct bhi_check_work *work, const char *shared,
+	const char *folder, const struct bhi_check_order *order, size_t room)
+{
+	const char *input = work->setup.stdin_file ? work->setup.stdin_file : "/dev/null";
+	char **words = bhi_check_alloc(16 + room, sizeof(*words));
+	char *from = quote_word(input);
+	size_t nr = 0;
+
+	words[nr++] = bhi_check_strdup("gdb");
+	words[nr++] = bhi_check_strdup("-q");
+	words[nr++] = bhi_check_strdup("-ex");
+	words[nr++] = set_variables(work, shared, order);
+	if (folder) {
+		words[nr++] = bhi_check_strdup("-ex");
+		words[nr++] = bhi_check_format("set cwd %s", folder);
+	}
+	words[nr++] = bhi_check_strdup("-ex");
+	words[nr++] = bhi_check_format("run < %s", from);
+	words[nr++] = bhi_check_strdup("--args");
+	free(from);
+	return words;
 }
 
 enum bhi_check_exit bhi_check_replay_gdb(
 	const struct bhi_check_work *work, const struct bhi_check_point *point)
 {
-	char *path = bhi_check_format("%s/gdb", work->setup.work_dir);
-	char *set_file = bhi_check_format("set environment " BHI_CHECK_ENV " %s", path);
-	char *set_preload =
-		bhi_check_format("set environment LD_PRELOAD %s", work->setup.interposer);
-	char *const head[] = {"gdb", "-q", "-ex", "set startup-with-shell off", "-ex",
-		set_file, "-ex", set_preload, "-ex", "run", "--args"};
-	size_t nr_head = bhi_array_size(head), nr = 0;
+	const struct bhi_check_setup *setup = &work->setup;
+	char *shared = bhi_check_format("%s/gdb", setup->work_dir);
+	char *copy =
+		setup->copy_dir ? bhi_check_format("%s/gdb-copy", setup->work_dir) : NULL;
 	struct bhi_check_order order;
+	size_t nr = 0, nr_head = 0;
 	enum bhi_check_exit status;
 	char **argv;
 	int r;
 
 	bhi_check_order_fill(work, point, true, &order);
 	order.stop_at_point = 1;
-	r = write_order(path, &order);
+	if (setup->max_memory)
+		bhi_errf("bulkhead: check: --max-memory is not kept under gdb\n");
+	r = write_order(shared, &order);
+	if (!r && copy)
+		r = bhi_check_tree_copy(setup->copy_dir, copy);
 	if (r) {
-		bhi_errf("bulkhead: check: %s: %s\n", path, strerror(-r));
-		free(path);
-		free(set_file);
-		free(set_preload);
-		return BHI_CHECK_EXIT_OURS;
+		status = refuse(shared, r);
+	} else {
+		while (setup->command[nr])
+			nr++;
+		argv = gdb_words(work, shared, copy, &order, nr);
+		while (argv[nr_head])
+			nr_head++;
+		memcpy(argv + nr_head, setup->command, nr * sizeof(*argv));
+		status = run_gdb(argv);
+		for (size_t i = 0; i < nr_head; i++)
+			free(argv[i]);
+		free(argv);
 	}
-	while (work->setup.command[nr])
-		nr++;
-	argv = bhi_check_alloc(nr_head + nr + 1, sizeof(*argv));
-	memcpy(argv, head, sizeof(head));
-	memcpy(argv + nr_head, work->setup.command, nr * sizeof(*argv));
-	status = run_gdb(argv);
-	free(argv);
-	free(path);
-	free(set_file);
-	free(set_preload);
+	free(shared);
+	free(copy);
 	return status;
 }

@@ -21,6 +21,10 @@ void bhi_check_backtrace_text(
 /* The stacks of the clean run, without what came of them. */
 void bhi_check_list_text(struct bhi_out *out, const struct bhi_check_session *session);
 
+/* How to see the finding again, as a shell reads it; from malloc(3). */
+char *bhi_check_repeat_line(
+	const struct bhi_check_session *session, const struct bhi_check_finding *finding);
+
 /* A command line that a shell reads as the same words; from malloc(3). */
 char *bhi_check_quote(char *const *command);
 

@@ -44,13 +44,24 @@ char *bhi_check_quote(char *const *command)
 	return line;
 }
 
+char *bhi_check_repeat_line(
+	const struct bhi_check_session *session, const struct bhi_check_finding *finding)
+{
+	char *command = bhi_check_quote(session->command), *line;
+
+	line = bhi_check_format("bulkhead check %s%s--replay %s -- %s", session->given,
+		*session->given ? " " : "", finding->id, command);
+	free(command);
+	return line;
+}
+
 static void write_place(
 	struct bhi_out *out, size_t number, const struct bhi_check_place *place)
 {
 	bhi_outf(out, "    #%-2zu ", number);
 	if (place->function)
 		bhi_outf(out, "%s+0x%lx  ", place->function, place->function_offset);
-	bhi_outf(out, "%s+0x%lx", place->module, place->offset);
+	bhi_outf(out, "%s+0x%lx", place->module ? place->module : "?", place->offset);
 	if (place->file)
 		bhi_outf(out, "  %s:%u", place->file, place->line);
 	else if (!place->function && *place->build_id)
@@ -71,6 +82,16 @@ void bhi_check_backtrace_text(
 	}
 }
 
+/* What the program wrote, on a line: nothing in it is an order to a terminal. */
+static void write_said(struct bhi_out *out, const char *what, const char *text)
+{
+	bhi_outf(out, "%s", what);
+	for (; *text; text++)
+		bhi_outf(out, "%c",
+			(unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+	bhi_outf(out, "\n");
+}
+
 static void write_end(struct bhi_out *out, const struct bhi_check_test *test)
 {
 	if (test->signal && test->crash.nr)
@@ -83,9 +104,9 @@ static void write_end(struct bhi_out *out, const struct bhi_check_test *test)
 		bhi_outf(out, "  then it stays here:\n");
 	bhi_check_backtrace_text(out, &test->crash);
 	if (test->message)
-		bhi_outf(out, "  it says: %s\n", test->message);
+		write_said(out, "  it says: ", test->message);
 	if (test->difference)
-		bhi_outf(out, "  difference: %s\n", test->difference);
+		write_said(out, "  difference: ", test->difference);
 	if (test->class == BHI_CHECK_LEAK)
 		bhi_outf(out,
 			"  left at the end: %lu bytes in %lu blocks more than after "
@@ -99,7 +120,7 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 	const struct bhi_check_finding *finding)
 {
 	const struct bhi_check_test *test = finding->example;
-	char *command = bhi_check_quote(session->command);
+	char *repeat = bhi_check_repeat_line(session, finding);
 
 	bhi_outf(out, "%s  %s\n", finding->id, finding->title);
 	bhi_outf(out,
@@ -112,13 +133,8 @@ void bhi_check_finding_text(struct bhi_out *out, const struct bhi_check_session 
 		test->occurrence == 1 ? "first" : "later one");
 	bhi_check_backtrace_text(out, &test->injected);
 	write_end(out, test);
-	if (strcmp(session->mode, "once"))
-		bhi_outf(out, "  repeat: bulkhead check --mode %s --replay %s -- %s\n\n",
-			session->mode, finding->id, command);
-	else
-		bhi_outf(out, "  repeat: bulkhead check --replay %s -- %s\n\n",
-			finding->id, command);
-	free(command);
+	bhi_outf(out, "  repeat: %s\n\n", repeat);
+	free(repeat);
 }
 
 /* Told in short: somebody has decided about it. */
@@ -142,10 +158,13 @@ static void write_policies(struct bhi_out *out, const struct bhi_check_session *
 				"The program ends itself for want of memory, as it was "
 				"told to:\n");
 		is_first = false;
-		bhi_outf(out, "  %s  %s\n    %zu tests, %lu calls with %zu stacks%s%s\n",
+		bhi_outf(out, "  %s  %s\n    %zu tests, %lu calls with %zu stacks",
 			finding->id, finding->title, finding->nr_tests, finding->nr_calls,
-			finding->nr_stacks, finding->example->message ? ": " : "",
-			finding->example->message ? finding->example->message : "");
+			finding->nr_stacks);
+		if (finding->example->message)
+			write_said(out, ": ", finding->example->message);
+		else
+			bhi_outf(out, "\n");
 	}
 	if (!is_first)
 		bhi_outf(out, "\n");

@@ -21,6 +21,9 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+
+#include "allocate.h"
+#include "interrupt.h"
 #include "launch.h"
 #include "processes.h"
 #include "tree.h"
@@ -37,8 +40,8 @@ struct run {
 	struct bhi_check_shared *shared;
 	int out, err;
 	/* The variables of ours, and the whole environment. */
-	char check[PATH_MAX + 64], mark[160];
-	char *preload;
+	char check[PATH_MAX + 64];
+	char *preload, *mark;
 	char **environment;
 };
 
@@ -62,14 +65,13 @@ static bool is_variable(const char *entry, const char *name)
 	return !strncmp(entry, name, length) && entry[length] == '=';
 }
 
-static void write_mark(struct run *run)
+char *bhi_check_mark(const struct bhi_check_order *order)
 {
-	const struct bhi_check_order *order = run->order;
 	bool injects = order->action == BHI_CHECK_INJECT;
 
-	(void)snprintf(run->mark, sizeof(run->mark),
-		BHI_CHECK_MARK_ENV "=bulkhead-check: stack %016llx, occurrence %08llu, "
-				   "call %08llu, %s",
+	return bhi_check_format(BHI_CHECK_MARK_ENV
+		"=bulkhead-check: stack %016llx, occurrence %08llu, "
+		"call %08llu, %s",
 		injects ? (unsigned long long)order->stack : 0,
 		injects ? (unsigned long long)order->occurrence : 0,
 		injects ? (unsigned long long)order->call : 0,
@@ -101,7 +103,7 @@ static int make_environment(struct run *run)
 	}
 	(void)snprintf(
 		run->check, sizeof(run->check), BHI_CHECK_ENV "=%s", run->shared_path);
-	write_mark(run);
+	run->mark = bhi_check_mark(run->order);
 	run->environment[used++] = run->preload;
 	run->environment[used++] = run->check;
 	run->environment[used] = run->mark;
@@ -182,6 +184,7 @@ static void clean_up(struct run *run)
 	if (run->err >= 0)
 		(void)close(run->err);
 	free(run->preload);
+	free(run->mark);
 	free(run->environment);
 	if (*run->folder)
 		bhi_check_tree_remove(run->folder);
@@ -268,13 +271,16 @@ static int run_child(struct run *run, int slot, struct bhi_check_result *result)
 	enum bhi_check_end end = BHI_CHECK_EXITED;
 	uint64_t start = now_ns();
 	struct rusage usage;
-	int status, r;
+	int status = 0, r;
 
 	bhi_check_processes_announce();
 	r = bhi_check_launch(&launch, &child);
 	bhi_check_processes_begin(slot, child.pid, child.pidfd);
 	if (r)
 		return r;
+	/* The signal may have come before the child could be found. */
+	if (bhi_check_interrupted())
+		bhi_check_processes_kill_leaders();
 	if (!child.exec_error && !child.pages_error)
 		end = bhi_check_watch(
 			run->setup, &child, run->out, run->err, run->shared);
@@ -319,9 +325,4 @@ void bhi_check_result_fini(struct bhi_check_result *result)
 	if (result->shared)
 		(void)munmap(result->shared, result->shared_size);
 	*result = (struct bhi_check_result){.out = NULL};
-}
-
-void bhi_check_run_end_all(void)
-{
-	bhi_check_processes_kill_leaders();
 }

@@ -61,9 +61,9 @@ struct bhi_check_result {
 int bhi_check_run(const struct bhi_check_setup *setup,
 	const struct bhi_check_order *order, int slot, struct bhi_check_result *ret);
 
-void bhi_check_result_fini(struct bhi_check_result *result);
+/* "BULKHEAD_INJECTED=...", from malloc(3): of the same length for all orders. */
+char *bhi_check_mark(const struct bhi_check_order *order);
 
-/* Ends all subjects that run now; signal-safe (for Ctrl-C). */
-void bhi_check_run_end_all(void);
+void bhi_check_result_fini(struct bhi_check_result *result);
 
 #endif

@@ -4,7 +4,6 @@
  * that the session is the same whatever the workers' order was.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +12,8 @@
 
 #include "group.h"
 #include "allocate.h"
+#include "interrupt.h"
+#include "processes.h"
 #include "progress.h"
 #include "session.h"
 #include "state.h"
@@ -32,8 +33,6 @@ struct worker {
 	int slot;
 };
 
-static volatile sig_atomic_t was_interrupted;
-
 uint64_t bhi_check_now(void)
 {
 	struct timespec now;
@@ -50,6 +49,7 @@ void bhi_check_work_init(
 		.symbols = bhi_check_symbols_new(),
 		.session = {.command = options->setup.command,
 			.mode = options->mode,
+			.given = options->given,
 			.fail_on = options->fail_on}};
 	pthread_mutex_init(&work->lock, NULL);
 	work->rules.expected_exit = options->expected_exit;
@@ -62,11 +62,8 @@ void bhi_check_work_fini(struct bhi_check_work *work)
 	struct bhi_check_session *session = &work->session;
 
 	bhi_check_ungroup(session);
-	for (size_t i = 0; i < session->nr_tests; i++) {
-		free(session->tests[i].crash.places);
-		free(session->tests[i].difference);
-		free(session->tests[i].message);
-	}
+	for (size_t i = 0; i < session->nr_tests; i++)
+		bhi_check_test_fini(&session->tests[i]);
 	for (size_t i = 0; i < session->nr_stacks; i++)
 		free(session->stacks[i].trace.places);
 	for (size_t i = 0; i < session->nr_instabilities; i++)
@@ -87,12 +84,6 @@ void bhi_check_work_fini(struct bhi_check_work *work)
 	free(work->hang_sites);
 	bhi_check_symbols_free(work->symbols);
 	pthread_mutex_destroy(&work->lock);
-}
-
-static bool is_hang(enum bhi_check_class class)
-{
-	return class == BHI_CHECK_DEADLOCK || class == BHI_CHECK_BUSY_HANG ||
-	       class == BHI_CHECK_RUNAWAY_OUTPUT;
 }
 
 /* Whether a point of this site is one of those that are left out. */
@@ -118,7 +109,7 @@ static bool take_point(struct bhi_check_work *work, size_t *ret)
 		work->session.ran_out_of_budget = true;
 		bhi_store(&work->stop, true);
 	}
-	while (!found && !work->stop && !was_interrupted &&
+	while (!found && !work->stop && !bhi_check_interrupted() &&
 		work->next < work->nr_points) {
 		size_t at = work->next++;
 
@@ -151,7 +142,7 @@ static void note_test(struct bhi_check_work *work, size_t at)
 	const struct bhi_check_test *test = &work->session.tests[at];
 	char id[32];
 
-	if (is_hang(test->class)) {
+	if (bhi_check_is_hang(test->class)) {
 		work->hang_sites = bhi_check_grow(work->hang_sites, &work->hangs_capacity,
 			work->nr_hangs + 1, sizeof(*work->hang_sites));
 		work->hang_sites[work->nr_hangs++] = work->points[at].site;
@@ -204,35 +195,14 @@ static void *run_worker(void *arg)
 		int r = bhi_check_try(work, worker->slot, &work->points[at], &test);
 
 		/* What was ended by us says nothing. */
-		if (was_interrupted) {
-			if (!r) {
-				free(test.crash.places);
-				free(test.difference);
-				free(test.message);
-			}
+		if (bhi_check_interrupted()) {
+			if (!r)
+				bhi_check_test_fini(&test);
 			break;
 		}
 		finish_point(work, at, r, &test);
 	}
 	return NULL;
-}
-
-static void interrupt(int signal)
-{
-	(void)signal;
-	was_interrupted = 1;
-	bhi_check_run_end_all();
-}
-
-/* The second time the signal does what it does by default. */
-static void catch_interrupts(struct sigaction old[2])
-{
-	struct sigaction action = {
-		.sa_handler = interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
-
-	was_interrupted = 0;
-	sigaction(SIGINT, &action, &old[0]);
-	sigaction(SIGTERM, &action, &old[1]);
 }
 
 static int run_workers(struct bhi_check_work *work)
@@ -248,12 +218,15 @@ static int run_workers(struct bhi_check_work *work)
 		workers[nr].slot = (int)nr + 1;
 		r = pthread_create(&workers[nr].thread, NULL, run_worker, &workers[nr]);
 		if (r) {
-			work->error = nr ? 0 : -r;
+			/* Those that run do all of it; they may have met an error. */
+			if (!nr)
+				work->error = -r;
 			break;
 		}
 	}
 	for (unsigned i = 0; i < nr; i++)
 		pthread_join(workers[i].thread, NULL);
+	bhi_check_processes_sweep();
 	free(workers);
 	return work->error;
 }
@@ -302,20 +275,16 @@ enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work)
 {
 	struct bhi_check_session *session = &work->session;
 	const struct bhi_check_options *options = work->options;
-	struct sigaction old[2];
 	int r;
 
 	start(work);
-	catch_interrupts(old);
 	r = run_workers(work);
-	sigaction(SIGINT, &old[0], NULL);
-	sigaction(SIGTERM, &old[1], NULL);
 	bhi_check_progress_end(work);
-	session->was_interrupted = was_interrupted != 0;
+	session->was_interrupted = bhi_check_interrupted() != 0;
 	session->wall_ns = bhi_check_now() - work->started_ns;
 	if (options->state_file) {
 		int saved = bhi_check_state_save(work, options->state_file,
-			!r && !session->was_interrupted && !session->ran_out_of_budget);
+			!r && !work->stop && !session->was_interrupted);
 
 		if (saved)
 			bhi_errf("bulkhead: check: %s: %s; --replay will have to look "

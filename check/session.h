@@ -22,11 +22,14 @@ enum bhi_check_exit {
 	BHI_CHECK_EXIT_UNSTABLE =
 		3, /* the clean run fails, or is another one each time */
 	BHI_CHECK_EXIT_OURS = 4,
+	BHI_CHECK_EXIT_INTERRUPTED, /* before there was anything to tell; no status of a
+				       process: it ends by the signal */
 };
 
 struct bhi_check_options {
 	struct bhi_check_setup setup; /* .timeout_ms 0: from the clean run's time */
 	const char *mode;             /* for people: "once" */
+	char *given;                  /* see struct bhi_check_session; from malloc(3) */
 	uint64_t burst;               /* at least 1 */
 	bool is_persistent;
 	enum bhi_check_compare compare;
@@ -75,8 +78,7 @@ struct bhi_check_work {
 	size_t nr_keys, keys_capacity;
 	uint64_t *hang_sites; /* one for each hang */
 	size_t nr_hangs, hangs_capacity;
-	size_t nr_sampled;         /* points met at sites that hang */
-	uint64_t wanted_class_key; /* --replay without a state: stop at this one */
+	size_t nr_sampled; /* points met at sites that hang */
 	const char *wanted_id;
 };
 

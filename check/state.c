@@ -5,6 +5,7 @@
  * another version or another command is as good as none.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,10 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 	return hash;
 }
 
+/* What makes the same point another test is part of it. */
 static uint64_t command_key(const struct bhi_check_options *options)
 {
-	uint64_t hash = hash_text(0xcbf29ce484222325, options->mode);
+	uint64_t hash = hash_text(0xcbf29ce484222325, options->given);
 	char *folder = getcwd(NULL, 0);
 
 	if (folder)
@@ -107,8 +109,7 @@ char *bhi_check_state_path(const struct bhi_check_options *options)
 		path = bhi_check_format(
 			"%s/.local/state/bulkhead/check-%016lx%s", home, key, shard);
 	else
-		path = bhi_check_format(
-			"/tmp/bulkhead-%u/check-%016lx%s", getuid(), key, shard);
+		return NULL;
 	if (make_folders(path))
 		return path;
 	free(path);
@@ -141,13 +142,17 @@ static void write_test(FILE *file, const struct bhi_check_test *test)
 int bhi_check_state_save(
 	const struct bhi_check_work *work, const char *path, bool is_complete)
 {
-	char *fresh = bhi_check_format("%s.new", path);
-	FILE *file = fopen(fresh, "we");
+	char *fresh = bhi_check_format("%s.XXXXXX", path);
+	int fd = mkostemp(fresh, O_CLOEXEC), r = 0;
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	bool failed;
-	int r = 0;
 
 	if (!file) {
 		r = -errno;
+		if (fd >= 0) {
+			(void)close(fd);
+			(void)unlink(fresh);
+		}
 		free(fresh);
 		return r;
 	}

@@ -294,10 +294,13 @@ static void remove_entries(int fd, int depth)
 		return;
 	}
 	while ((entry = readdir(dir)) != NULL) {
+		struct stat status;
 		int below;
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
-			!unlinkat(fd, entry->d_name, 0))
+			!unlinkat(fd, entry->d_name, 0) ||
+			fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ||
+			!S_ISDIR(status.st_mode))
 			continue;
 		/* The subject may have taken the right to look into it. */
 		(void)fchmodat(fd, entry->d_name, 0700, 0);

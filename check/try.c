@@ -6,14 +6,19 @@
  * counts.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "group.h"
+#include "base/fmt.h"
+
 #include "allocate.h"
+#include "group.h"
+#include "interrupt.h"
 #include "session.h"
 
 void bhi_check_order_fill(const struct bhi_check_work *work,
@@ -75,26 +80,65 @@ static int write_file(const char *path, const char *text, size_t len)
 	return 0;
 }
 
+/* Of the shell: what is wrong with the command itself. */
+#define NOT_RUN 126
+
+/* By a shell, with the two files as arguments. Its status, or -errno. */
+static int run_shell(const char *command, char *clean, char *other)
+{
+	char *line = bhi_check_format("%s \"$@\"", command);
+	char *const argv[] = {
+		(char *)"sh", (char *)"-c", line, (char *)"sh", clean, other, NULL};
+	posix_spawn_file_actions_t actions;
+	int status = 0, r;
+	pid_t pid;
+
+	r = posix_spawn_file_actions_init(&actions);
+	if (!r) {
+		(void)posix_spawn_file_actions_addopen(
+			&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+		(void)posix_spawn_file_actions_addopen(
+			&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+		(void)posix_spawn_file_actions_adddup2(
+			&actions, STDOUT_FILENO, STDERR_FILENO);
+		r = posix_spawn(&pid, "/bin/sh", &actions, NULL, argv, environ);
+		(void)posix_spawn_file_actions_destroy(&actions);
+	}
+	free(line);
+	if (r)
+		return -r;
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 /* The user's command has the last word: status 0 is "the same". */
 static int ask_command(const struct bhi_check_work *work, int slot,
 	const struct bhi_check_result *result, bool *ret_differs)
 {
+	const char *command = work->options->compare_command;
 	char *clean = bhi_check_format("%s/clean-%d", work->setup.work_dir, slot);
 	char *other = bhi_check_format("%s/other-%d", work->setup.work_dir, slot);
-	char *line = bhi_check_format("%s '%s' '%s' >/dev/null 2>&1",
-		work->options->compare_command, clean, other);
 	int r = write_file(clean, work->out.text, work->out.text_len);
 
 	if (!r)
 		r = write_file(other, result->out, result->out_len);
 	if (!r)
-		*ret_differs = system(line) != 0;
-	unlink(clean);
-	unlink(other);
+		r = run_shell(command, clean, other);
+	(void)unlink(clean);
+	(void)unlink(other);
 	free(clean);
 	free(other);
-	free(line);
-	return r;
+	if (r >= NOT_RUN && !bhi_check_interrupted()) {
+		bhi_errf("bulkhead: check: --compare: '%s' ended with status %d, which "
+			 "is no answer\n",
+			command, r);
+		return -ENOEXEC;
+	}
+	*ret_differs = r > 0;
+	return r < 0 ? r : 0;
 }
 
 static bool files_differ(const struct bhi_check_work *work,
@@ -174,6 +218,14 @@ static void fill_seen(struct bhi_check_work *work, const struct bhi_check_result
 		look_up_trace(work, shared, &crash->trace, true, &seen->crash);
 }
 
+static int status_of(
+	const struct bhi_check_rules *rules, const struct bhi_check_seen *seen)
+{
+	if (seen->end == BHI_CHECK_SIGNALED && !bhi_check_seen_signal(rules, seen))
+		return 128 + seen->status;
+	return seen->end == BHI_CHECK_EXITED ? seen->status : 0;
+}
+
 static void fill_test(struct bhi_check_work *work, const struct bhi_check_point *point,
 	const struct bhi_check_result *result, struct bhi_check_seen *seen,
 	char *difference, struct bhi_check_test *ret)
@@ -190,7 +242,7 @@ static void fill_test(struct bhi_check_work *work, const struct bhi_check_point 
 		.class = class,
 		.signal = bhi_check_seen_signal(&work->rules, seen),
 		.address = seen->address,
-		.status = result->end == BHI_CHECK_EXITED ? result->status : 0,
+		.status = status_of(&work->rules, seen),
 		.message = bhi_check_reference_new_line(
 			&work->err, result->err, result->err_len),
 		.finding = SIZE_MAX};
@@ -227,6 +279,8 @@ static int try_once(struct bhi_check_work *work, int slot,
 	r = compare_output(work, slot, &result, &seen, &difference);
 	fill_test(work, point, &result, &seen, difference, ret);
 	bhi_check_result_fini(&result);
+	if (r)
+		bhi_check_test_fini(ret);
 	return r;
 }
 
@@ -260,13 +314,6 @@ static bool needs_confirmation(struct bhi_check_work *work,
 	}
 }
 
-static void drop_test(struct bhi_check_test *test)
-{
-	free(test->crash.places);
-	free(test->difference);
-	free(test->message);
-}
-
 int bhi_check_try(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret)
 {
@@ -278,17 +325,17 @@ int bhi_check_try(struct bhi_check_work *work, int slot,
 	if (needs_confirmation(work, point, first.class) && !bhi_load(&work->stop)) {
 		r = try_once(work, slot, point, &second);
 		if (r) {
-			drop_test(&first);
+			bhi_check_test_fini(&first);
 			return r;
 		}
 		if (second.class > first.class && second.class != BHI_CHECK_UNREACHED) {
-			drop_test(&first);
+			bhi_check_test_fini(&first);
 			first = second;
 			pthread_mutex_lock(&work->lock);
 			work->session.nr_unconfirmed++;
 			pthread_mutex_unlock(&work->lock);
 		} else {
-			drop_test(&second);
+			bhi_check_test_fini(&second);
 		}
 	}
 	*ret = first;

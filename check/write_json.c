@@ -55,6 +55,7 @@ static void put_session(struct bhi_out *out, const struct bhi_check_session *ses
 		bhi_json_str(out, NULL, *word);
 	bhi_json_end(out, ']');
 	bhi_json_str(out, "mode", session->mode);
+	bhi_json_str(out, "options", session->given);
 	put_number(out, "calls", session->nr_calls);
 	put_number(out, "points", session->nr_points);
 	put_number(out, "runs", session->nr_runs);

@@ -12,6 +12,7 @@
 
 #include "index.h"
 #include "markup.h"
+#include "report.h"
 
 struct writer {
 	struct bhi_out *out;
@@ -87,6 +88,7 @@ static void put_story(
 {
 	struct bhi_out *out = writer->out;
 	const struct bhi_check_test *test = finding->example;
+	char *repeat = bhi_check_repeat_line(writer->session, finding);
 
 	bhi_check_put_markup(out, bhi_check_class_words(finding->class)->text);
 	bhi_outf(out, "\n%zu call stacks, %lu calls of the clean run.\n",
@@ -95,7 +97,8 @@ static void put_story(
 		bhi_check_function_name(test->function), test->size);
 	put_trace(out, &test->injected);
 	if (test->crash.nr) {
-		bhi_outf(out, "\nThen it dies here:\n");
+		bhi_outf(out, "\nThen %s here:\n",
+			bhi_check_is_hang(test->class) ? "it stays" : "it dies");
 		put_trace(out, &test->crash);
 	}
 	if (test->difference) {
@@ -103,11 +106,10 @@ static void put_story(
 		bhi_check_put_markup(out, test->difference);
 		bhi_outf(out, "\n");
 	}
-	bhi_outf(out, "\nRepeat: bulkhead check --replay ");
-	bhi_check_put_markup(out, finding->id);
-	bhi_outf(out, " -- ");
-	bhi_check_put_command(out, writer->session->command);
+	bhi_outf(out, "\nRepeat: ");
+	bhi_check_put_markup(out, repeat);
 	bhi_outf(out, "\n");
+	free(repeat);
 }
 
 static void put_element(const struct writer *writer, const char *name,

@@ -178,7 +178,9 @@ static void put_paths(struct writer *writer, const struct bhi_check_test *test)
 	bhi_json_begin(out, NULL, '{');
 	bhi_json_begin(out, "locations", '[');
 	put_flow(writer, &test->injected, 0, "when this call fails");
-	put_flow(writer, &test->crash, shared, "then it dies here");
+	put_flow(writer, &test->crash, shared,
+		bhi_check_is_hang(test->class) ? "then it stays here"
+					       : "then it dies here");
 	bhi_json_end(out, ']');
 	bhi_json_end(out, '}');
 	bhi_json_end(out, ']');
@@ -187,7 +189,9 @@ static void put_paths(struct writer *writer, const struct bhi_check_test *test)
 	bhi_json_begin(out, "stacks", '[');
 	put_stack(writer, &test->injected, "When this call fails");
 	if (test->crash.nr)
-		put_stack(writer, &test->crash, "then it dies here");
+		put_stack(writer, &test->crash,
+			bhi_check_is_hang(test->class) ? "then it stays here"
+						       : "then it dies here");
 	bhi_json_end(out, ']');
 }
 

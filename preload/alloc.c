@@ -120,12 +120,12 @@ BHI_EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
 	size_t total;
 
-	if (bhi_unlikely(!is_ready() || bhi_boot_owns(p)))
-		return realloc(p, n * size);
-	if (bhi_unlikely((!p || (n && size)) &&
-			 bhi_inject(BHI_CHECK_REALLOCARRAY, n * size, CALLER)))
-		return fail();
 	if (bhi_unlikely(__builtin_mul_overflow(n, size, &total)))
+		return fail();
+	if (bhi_unlikely(!is_ready() || bhi_boot_owns(p)))
+		return realloc(p, total);
+	if (bhi_unlikely((!p || (n && size)) &&
+			 bhi_inject(BHI_CHECK_REALLOCARRAY, total, CALLER)))
 		return fail();
 	return resize(p, total);
 }

@@ -154,7 +154,9 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 	struct sigaction action = read_action(i);
 	bool is_noted;
 
-	bhi_stack_end_walk();
+	/* By what the walk itself did, and not by a kill(2). */
+	if ((signal_number == SIGSEGV || signal_number == SIGBUS) && info->si_code > 0)
+		bhi_stack_end_walk();
 	is_noted = note(signal_number, info, context, !is_default(&action));
 	errno = error;
 	if (is_default(&action)) {

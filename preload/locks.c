@@ -49,18 +49,25 @@ static inline int note_given(int error)
 		return note_given(get(name) arguments); \
 	}
 
-/* The mutex comes back with every result. */
-#define WAIT(name, get, parameters, arguments) \
-	BHI_EXPORT int name parameters         \
-	{                                      \
-		int error;                     \
-                                               \
-		if (bhi_unlikely(!is_ready())) \
-			return 0;              \
-		(void)note_given(0);           \
-		error = get(name) arguments;   \
-		(void)note_taken(0);           \
-		return error;                  \
+static void take_back(void *arg)
+{
+	(void)arg;
+	(void)note_taken(0);
+}
+
+/* The mutex comes back with every result, and where the thread is cancelled. */
+#define WAIT(name, get, parameters, arguments)         \
+	BHI_EXPORT int name parameters                 \
+	{                                              \
+		int error;                             \
+                                                       \
+		if (bhi_unlikely(!is_ready()))         \
+			return 0;                      \
+		(void)note_given(0);                   \
+		pthread_cleanup_push(take_back, NULL); \
+		error = get(name) arguments;           \
+		pthread_cleanup_pop(1);                \
+		return error;                          \
 	}
 
 typedef const struct timespec *restrict deadline;

@@ -433,7 +433,8 @@ START_TEST(the_page_shows_both_stacks_and_how_to_repeat)
 	made_init(&made, 100, 1, 1);
 	text = written(bhi_check_write_html, &made.session);
 	ck_assert(support_contains(text, "Then it dies here"));
-	ck_assert(support_contains(text, "bulkhead check --replay crash-"));
+	ck_assert(support_contains(
+		text, "bulkhead check --stdin &#39;a b&#39; --replay crash-"));
 	ck_assert(support_contains(text, "It was ended by SIGSEGV at address "
 					 "0xffffffffffffff18."));
 	ck_assert(support_contains(text, "line 12: &#34;012 line a&#34; is missing"));

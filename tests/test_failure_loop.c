@@ -792,13 +792,13 @@ static bool is_more(const struct mapped *mapped, const struct mapped *most)
 	       mapped->bytes > most->bytes || mapped->lines > most->lines + SPLIT_LINES;
 }
 
-/* A thread that is about to be known counts until it has run; what has leaked stays. */
+/* A thread that is about to be known counts for a moment; what has leaked stays. */
 static struct mapped read_mapped_at_rest(const struct mapped *most)
 {
 	struct mapped mapped = read_mapped();
 
-	for (int i = 0; i < 2000 && is_more(&mapped, most); i++) {
-		bhi_sys_pause(BHI_NS_PER_MS);
+	for (int i = 0; i < 100 && is_more(&mapped, most); i++) {
+		sched_yield();
 		mapped = read_mapped();
 	}
 	return mapped;

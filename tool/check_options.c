@@ -7,6 +7,7 @@
 #include "base/parse.h"
 
 #include "check/merge.h"
+#include "check/report.h"
 
 #include "check_options.h"
 
@@ -186,6 +187,11 @@ static int read_setup(const struct bhi_options *options, struct bhi_check_option
 	setup->copy_dir = value_of(options, BHI_CHECK_OPTION_COPY);
 	setup->stdin_file = value_of(options, BHI_CHECK_OPTION_STDIN);
 	setup->max_output = MAX_OUTPUT_DEFAULT;
+	if (setup->copy_dir && access(setup->copy_dir, R_OK | X_OK)) {
+		bhi_errf("bulkhead: check: --copy: %s: %s\n", setup->copy_dir,
+			strerror(errno));
+		return -EINVAL;
+	}
 	if (setup->stdin_file && access(setup->stdin_file, R_OK)) {
 		bhi_errf("bulkhead: check: --stdin: %s: %s\n", setup->stdin_file,
 			strerror(errno));
@@ -196,6 +202,31 @@ static int read_setup(const struct bhi_options *options, struct bhi_check_option
 		read_size(options, BHI_CHECK_OPTION_MAX_MEMORY, &setup->max_memory))
 		return -EINVAL;
 	return read_children(options, ret);
+}
+
+/* Those that somebody who repeats a test has to give again. */
+static char *join_given(const struct bhi_options *options)
+{
+	static const int repeated[] = {BHI_CHECK_OPTION_MODE, BHI_CHECK_OPTION_TIMEOUT,
+		BHI_CHECK_OPTION_MAX_OUTPUT, BHI_CHECK_OPTION_MAX_MEMORY,
+		BHI_CHECK_OPTION_COMPARE, BHI_CHECK_OPTION_EXPECT_EXIT,
+		BHI_CHECK_OPTION_OK, BHI_CHECK_OPTION_CHILDREN, BHI_CHECK_OPTION_COPY,
+		BHI_CHECK_OPTION_STDIN};
+	char names[bhi_array_size(repeated)][32];
+	char *words[2 * bhi_array_size(repeated) + 1];
+	size_t nr = 0;
+
+	for (size_t i = 0; i < bhi_array_size(repeated); i++) {
+		const char *value = value_of(options, repeated[i]);
+
+		if (!value)
+			continue;
+		words[nr++] = bhi_format(names[i], sizeof(names[i]), "--%s",
+			bhi_check_option_table[repeated[i]].name);
+		words[nr++] = (char *)(uintptr_t)value;
+	}
+	words[nr] = NULL;
+	return bhi_check_quote(words);
 }
 
 enum bhi_exit bhi_check_options_read(
@@ -238,5 +269,6 @@ enum bhi_exit bhi_check_options_read(
 			 "has to answer\n");
 		return BHI_EXIT_USAGE;
 	}
+	ret->given = join_given(options);
 	return BHI_EXIT_CLEAN;
 }

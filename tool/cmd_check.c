@@ -4,7 +4,6 @@
  * command tells what comes of it.
  */
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,26 +11,13 @@
 #include <unistd.h>
 
 #include "check/interposer.h"
+#include "check/interrupt.h"
 #include "check/replay.h"
 #include "check/report.h"
 #include "check/state.h"
+#include "check/tree.h"
 
 #include "check_options.h"
-
-static int remove_one(
-	const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-	(void)info;
-	(void)type;
-	(void)walk;
-	(void)remove(path);
-	return 0;
-}
-
-static void remove_folder(const char *path)
-{
-	(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static enum bhi_exit make_folder(char *ret, size_t size)
 {
@@ -101,17 +87,16 @@ static enum bhi_exit run_session(struct bhi_check_work *work,
 }
 
 /* Who waits for us sees that it was not the whole session. */
-static void end_by_interrupt(void)
+static void end_by(int signal_number)
 {
-	signal(SIGINT, SIG_DFL);
-	raise(SIGINT);
+	(void)signal(signal_number, SIG_DFL);
+	(void)raise(signal_number);
 }
 
 static enum bhi_exit work_in_folder(const struct bhi_check_options *given,
 	const struct bhi_options *options, struct bhi_check_output *output)
 {
 	struct bhi_check_options read = *given;
-	bool was_interrupted;
 	char interposer[4096], folder[4096];
 	struct bhi_check_work work;
 	enum bhi_exit status;
@@ -130,14 +115,18 @@ static enum bhi_exit work_in_folder(const struct bhi_check_options *given,
 	if (!options->values[BHI_CHECK_OPTION_STATE])
 		state = bhi_check_state_path(&read);
 	read.state_file = state ? state : options->values[BHI_CHECK_OPTION_STATE];
+	bhi_check_interrupts_catch();
 	bhi_check_work_init(&work, &read);
 	status = run_session(&work, options, output);
-	was_interrupted = work.session.was_interrupted;
 	bhi_check_work_fini(&work);
-	remove_folder(folder);
+	bhi_check_tree_remove(folder);
 	free(state);
-	if (was_interrupted && status == BHI_EXIT_CLEAN)
-		end_by_interrupt();
+	bhi_check_interrupts_release();
+	/* Not with findings: those are said, and the status says so. */
+	if (bhi_check_interrupted() &&
+		(status == BHI_EXIT_CLEAN ||
+			(enum bhi_check_exit)status == BHI_CHECK_EXIT_INTERRUPTED))
+		end_by(bhi_check_interrupted());
 	return status;
 }
 
@@ -153,6 +142,7 @@ static enum bhi_exit run(const struct bhi_options *options)
 	if (!status)
 		status = work_in_folder(&read, options, &output);
 	bhi_check_output_fini(&output);
+	free(read.given);
 	return status;
 }
 

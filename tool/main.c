@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -204,6 +206,16 @@ static enum bhi_exit dispatch(int argc, char **argv)
 	return sub ? call(sub, argc - 1, argv + 1) : call(command, argc, argv);
 }
 
+/* A file that is opened in the place of one that is closed would be written to by what
+ * means standard output. */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)open("/dev/null", O_RDWR);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option table[] = {
@@ -214,6 +226,7 @@ int main(int argc, char **argv)
 	const struct bhi_options none = {.json = false};
 	bool help = false;
 
+	fill_standard_descriptors();
 	opterr = 0;
 	for (;;) {
 		int at = optind;
