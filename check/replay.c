@@ -148,7 +148,7 @@ static enum bhi_check_exit run_gdb(char *const *argv)
 	int status = 0, r;
 	pid_t pid;
 
-	r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	r = posix_spawnp(&pid, "gdb", NULL, NULL, argv, environ);
 	if (r) {
 		bhi_errf("bulkhead: check: gdb: %s%s\n", strerror(r),
 			r == ENOENT ? "; the Debian package is called gdb" : "");
@@ -195,14 +195,13 @@ static enum bhi_check_exit refuse(const char *path, int r)
 	return BHI_CHECK_EXIT_OURS;
 }
 
-/* argv of gdb, up to where the command belongs. Strings are from malloc(3), but for the
- * first; ends with NULL. */
+/* argv of gdb; the strings are from malloc(3). Ends with NULL. */
 static char **gdb_words(const struct bhi_check_work *work, const char *shared,
-	const char *folder, const struct bhi_check_order *order, size_t room)
+	const char *folder, const struct bhi_check_order *order)
 {
 	const char *input = work->setup.stdin_file ? work->setup.stdin_file : "/dev/null";
-	char **words = bhi_check_alloc(16 + room, sizeof(*words));
-	char *from = quote_word(input);
+	char **words = bhi_check_alloc(16, sizeof(*words));
+	char *from = quote_word(input), *given = bhi_check_quote(work->setup.command + 1);
 	size_t nr = 0;
 
 	words[nr++] = bhi_check_strdup("gdb");
@@ -214,8 +213,11 @@ static char **gdb_words(const struct bhi_check_work *work, const char *shared,
 		words[nr++] = bhi_check_format("set cwd %s", folder);
 	}
 	words[nr++] = bhi_check_strdup("-ex");
-	words[nr++] = bhi_check_format("run < %s", from);
-	words[nr++] = bhi_check_strdup("--args");
+	words[nr++] = bhi_check_format("set args %s < %s", given, from);
+	words[nr++] = bhi_check_strdup("-ex");
+	words[nr++] = bhi_check_strdup("run");
+	words[nr++] = bhi_check_strdup(work->setup.command[0]);
+	free(given);
 	free(from);
 	return words;
 }
@@ -228,7 +230,6 @@ enum bhi_check_exit bhi_check_replay_gdb(
 	char *copy =
 		setup->copy_dir ? bhi_check_format("%s/gdb-copy", setup->work_dir) : NULL;
 	struct bhi_check_order order;
-	size_t nr = 0, nr_head = 0;
 	enum bhi_check_exit status;
 	char **argv;
 	int r;
@@ -243,15 +244,10 @@ enum bhi_check_exit bhi_check_replay_gdb(
 	if (r) {
 		status = refuse(shared, r);
 	} else {
-		while (setup->command[nr])
-			nr++;
-		argv = gdb_words(work, shared, copy, &order, nr);
-		while (argv[nr_head])
-			nr_head++;
-		memcpy(argv + nr_head, setup->command, nr * sizeof(*argv));
+		argv = gdb_words(work, shared, copy, &order);
 		status = run_gdb(argv);
-		for (size_t i = 0; i < nr_head; i++)
-			free(argv[i]);
+		for (char **word = argv; *word; word++)
+			free(*word);
 		free(argv);
 	}
 	free(shared);

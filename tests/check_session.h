@@ -251,7 +251,9 @@ static inline void made_init(struct made *made, size_t nr_stacks, unsigned i, un
 		(char *)"server", (char *)"--config", (char *)"a b.conf", NULL};
 	struct bhi_check_session *session = &made->session;
 
-	*made = (struct made){.session = {.command = command, .mode = "once", .given = "--stdin 'a b'"}};
+	*made = (struct made){
+		.session = {
+			.command = command, .mode = "once", .given = "--stdin 'a b'"}};
 	session->fail_on = BHI_CHECK_SILENT_ERROR;
 	session->wall_ns = 2345678901;
 	session->clean_cpu_ns = 17000000;
