@@ -801,6 +801,12 @@ static struct mapped read_mapped_at_rest(const struct mapped *most)
 		sched_yield();
 		mapped = read_mapped();
 	}
+	/* Its object is there before it is counted, and it may not get a processor soon.
+	 */
+	for (int i = 0; i < 2000 && most->pools && mapped.pools > most->pools; i++) {
+		bhi_sys_pause(BHI_NS_PER_MS);
+		mapped = read_mapped();
+	}
 	return mapped;
 }
 
