@@ -194,8 +194,6 @@ enum bhi_check_class bhi_check_classify(
 		return BHI_CHECK_UNREACHED;
 	if (signal)
 		return classify_crash(seen, signal);
-	if (seen->bad_free > rules->bad_free)
-		return BHI_CHECK_CORRUPTION;
 	switch (seen->end) {
 	case BHI_CHECK_TIMED_OUT_BUSY:
 		return BHI_CHECK_BUSY_HANG;

@@ -16,7 +16,6 @@ struct bhi_check_rules {
 	int expected_exit;
 	int64_t live_blocks, live_bytes; /* the most of all clean runs */
 	uint32_t locks_held;
-	uint32_t bad_free;
 	bool crash_is_caught; /* the clean run has signals of crashes too */
 	const regex_t *ok;    /* NULL: none */
 };
@@ -30,7 +29,6 @@ struct bhi_check_seen {
 	bool err_differs;
 	uint64_t nr_injected;
 	uint32_t nr_policy_aborts;
-	uint32_t bad_free;
 	bool exit_seen; /* what is below is known */
 	int64_t live_blocks, live_bytes;
 	uint32_t locks_held;

@@ -16,9 +16,8 @@
 #include <unistd.h>
 
 #include "allocate.h"
+#include "interposer.h"
 #include "symbols.h"
-
-#define PRELOAD "LD_PRELOAD"
 
 /* Set before the handler is. */
 static volatile sig_atomic_t child;
@@ -60,18 +59,15 @@ static int make_shared(
 /* Our own is what the program gets. */
 static int set_environment(const struct bhi_check_fail *fail, int fd)
 {
-	const char *others = getenv(PRELOAD);
-	char file[64];
-	char *list = bhi_check_format("%s%s%s", fail->interposer,
-		others && *others ? ":" : "", others ? others : "");
+	char *preload = bhi_check_interposer_preload(fail->interposer), file[64];
 	int r;
 
 	(void)snprintf(file, sizeof(file), "/proc/%d/fd/%d", getpid(), fd);
-	r = setenv(PRELOAD, list, 1) || setenv(BHI_CHECK_ENV, file, 1) ||
+	r = setenv("LD_PRELOAD", preload, 1) || setenv(BHI_CHECK_ENV, file, 1) ||
 			    setenv(BHI_CHECK_MARK_ENV, "bulkhead-fail: calls fail", 1)
 		    ? -errno
 		    : 0;
-	free(list);
+	free(preload);
 	return r;
 }
 

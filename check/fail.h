@@ -54,7 +54,7 @@ void bhi_check_failed_fini(struct bhi_check_failed *failed);
 /* What failed, for people. Context: may wait. */
 void bhi_check_failed_text(struct bhi_out *out, const struct bhi_check_failed *failed);
 
-/* The same as docs/check-format.md has it. Context: may wait. */
+/* The same, as bulkhead-fail(1) describes it. Context: may wait. */
 void bhi_check_failed_json(struct bhi_out *out, const struct bhi_check_fail *fail,
 	const struct bhi_check_failed *failed);
 

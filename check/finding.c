@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that all of a session's outputs share. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "finding.h"
@@ -80,11 +79,4 @@ bool bhi_check_is_hang(enum bhi_check_class class)
 {
 	return class == BHI_CHECK_DEADLOCK || class == BHI_CHECK_BUSY_HANG ||
 	       class == BHI_CHECK_RUNAWAY_OUTPUT;
-}
-
-void bhi_check_test_fini(struct bhi_check_test *test)
-{
-	free(test->crash.places);
-	free(test->difference);
-	free(test->message);
 }

@@ -36,9 +36,6 @@ enum bhi_check_class {
 const char *bhi_check_class_name(enum bhi_check_class class);
 /* -1: none is called so. Context: any. */
 int bhi_check_class_parse(const char *name);
-/* Free what a test of bhi_check_try() owns. Context: any. */
-struct bhi_check_test;
-void bhi_check_test_fini(struct bhi_check_test *test);
 /* It did not end by itself. Context: any. */
 bool bhi_check_is_hang(enum bhi_check_class class);
 /* What becomes a finding: all but what was handled, absorbed or not reached. Context:

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
+
+#include "allocate.h"
 
 #define NAME "bulkhead-check.so"
 
@@ -52,4 +55,13 @@ int bhi_check_interposer_find(char *ret, size_t size)
 		}
 	}
 	return try(ret, size, BHI_LIBDIR, "bulkhead/" NAME);
+}
+
+char *bhi_check_interposer_preload(const char *interposer)
+{
+	const char *others = getenv("LD_PRELOAD");
+
+	if (!others || !*others)
+		return bhi_check_strdup(interposer);
+	return bhi_check_format("%s:%s", interposer, others);
 }

@@ -12,4 +12,8 @@
  */
 int bhi_check_interposer_find(char *ret, size_t size);
 
+/* The value of LD_PRELOAD with @interposer in front of what our own environment has, from
+ * malloc(3). Context: may wait. */
+char *bhi_check_interposer_preload(const char *interposer);
+
 #endif

@@ -182,7 +182,6 @@ static void take_limits(
 	rules->live_blocks = bhi_max(rules->live_blocks, shared->live_blocks);
 	rules->live_bytes = bhi_max(rules->live_bytes, shared->live_bytes);
 	rules->locks_held = bhi_max(rules->locks_held, shared->locks_held);
-	rules->bad_free = bhi_max(rules->bad_free, shared->bad_free);
 	if (shared->crash.state == 2 && !shared->crash.asked)
 		rules->crash_is_caught = true;
 	session->clean_wall_ns = bhi_max(session->clean_wall_ns, result->wall_ns);

@@ -12,6 +12,7 @@
 
 #include "group.h"
 #include "allocate.h"
+#include "interposer.h"
 #include "interrupt.h"
 #include "replay.h"
 #include "report.h"
@@ -110,7 +111,7 @@ enum bhi_check_exit bhi_check_replay_run(
 		return BHI_CHECK_EXIT_INTERRUPTED;
 	}
 	if (r) {
-		bhi_errf("bulkhead: check: a run: %s\n", strerror(-r));
+		bhi_check_say_error(work, r);
 		return BHI_CHECK_EXIT_OURS;
 	}
 	session->tests = bhi_check_alloc(1, sizeof(*session->tests));
@@ -173,15 +174,15 @@ static char *quote_word(const char *word)
 static char *set_variables(const struct bhi_check_work *work, const char *shared,
 	const struct bhi_check_order *order)
 {
-	const char *others = getenv("LD_PRELOAD");
-	char *preload = bhi_check_format("LD_PRELOAD=%s%s%s", work->setup.interposer,
-		others && *others ? ":" : "", others ? others : "");
+	char *list = bhi_check_interposer_preload(work->setup.interposer);
+	char *preload = bhi_check_format("LD_PRELOAD=%s", list);
 	char *check = bhi_check_format(BHI_CHECK_ENV "=%s", shared);
 	char *mark = bhi_check_mark(order);
 	char *words[] = {(char *)"env", preload, check, mark, NULL};
 	char *wrapper = bhi_check_quote(words), *line;
 
 	line = bhi_check_format("set exec-wrapper %s", wrapper);
+	free(list);
 	free(preload);
 	free(check);
 	free(mark);

@@ -23,6 +23,7 @@
 #include "base/compiler.h"
 
 #include "allocate.h"
+#include "interposer.h"
 #include "interrupt.h"
 #include "launch.h"
 #include "processes.h"
@@ -79,27 +80,21 @@ char *bhi_check_mark(const struct bhi_check_order *order)
 }
 
 /* Our environment with the interposer in front, and the marks. */
-static int make_environment(struct run *run)
+static void make_environment(struct run *run)
 {
-	const char *others = NULL;
+	char *list = bhi_check_interposer_preload(run->setup->interposer);
 	size_t nr = 0, used = 0;
 
+	run->preload = bhi_check_format(PRELOAD "=%s", list);
+	free(list);
 	while (environ[nr])
 		nr++;
-	run->environment = calloc(nr + 4, sizeof(*run->environment));
-	if (!run->environment)
-		return -ENOMEM;
+	run->environment = bhi_check_alloc(nr + 4, sizeof(*run->environment));
 	for (size_t i = 0; i < nr; i++) {
-		if (is_variable(environ[i], PRELOAD))
-			others = environ[i] + sizeof(PRELOAD);
-		else if (!is_variable(environ[i], BHI_CHECK_ENV) &&
-			 !is_variable(environ[i], BHI_CHECK_MARK_ENV))
+		if (!is_variable(environ[i], PRELOAD) &&
+			!is_variable(environ[i], BHI_CHECK_ENV) &&
+			!is_variable(environ[i], BHI_CHECK_MARK_ENV))
 			run->environment[used++] = environ[i];
-	}
-	if (asprintf(&run->preload, PRELOAD "=%s%s%s", run->setup->interposer,
-		    others && *others ? ":" : "", others ? others : "") < 0) {
-		run->preload = NULL;
-		return -ENOMEM;
 	}
 	(void)snprintf(
 		run->check, sizeof(run->check), BHI_CHECK_ENV "=%s", run->shared_path);
@@ -107,7 +102,6 @@ static int make_environment(struct run *run)
 	run->environment[used++] = run->preload;
 	run->environment[used++] = run->check;
 	run->environment[used] = run->mark;
-	return 0;
 }
 
 static int make_shared(struct run *run)
@@ -165,10 +159,9 @@ static int set_up(struct run *run, int slot)
 
 	if (!r)
 		r = make_shared(run);
-	if (!r)
-		r = make_environment(run);
 	if (r)
 		return r;
+	make_environment(run);
 	run->out = memfd_create("stdout", MFD_CLOEXEC);
 	run->err = memfd_create("stderr", MFD_CLOEXEC);
 	return run->out < 0 || run->err < 0 ? -errno : 0;
@@ -227,7 +220,7 @@ static int collect(struct run *run, struct bhi_check_result *result)
 	if (!r)
 		r = read_output(run->err, max, &result->err, &result->err_len);
 	if (!r && run->setup->copy_dir)
-		r = bhi_check_tree_list(run->copy, &result->files, &result->files_hash);
+		r = bhi_check_tree_list(run->copy, &result->files);
 	if (r)
 		return r;
 	result->shared = run->shared;

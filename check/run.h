@@ -47,7 +47,6 @@ struct bhi_check_result {
 	size_t out_len;
 	char *err;
 	size_t err_len;
-	uint64_t files_hash; /* of the tree of the private copy; 0 without --copy */
 	char *files; /* one line a file: hash, size, name; for the difference; or NULL */
 	struct bhi_check_shared *shared; /* mapped */
 	size_t shared_size;

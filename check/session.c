@@ -295,7 +295,7 @@ enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work)
 	bhi_check_group(session);
 	if (!r)
 		return BHI_CHECK_EXIT_CLEAN;
-	bhi_errf("bulkhead: check: a run: %s\n", strerror(-r));
+	bhi_check_say_error(work, r);
 	return BHI_CHECK_EXIT_OURS;
 }
 

@@ -95,11 +95,18 @@ enum bhi_check_exit bhi_check_record(struct bhi_check_work *work);
 enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work);
 
 /*
- * Run one point and judge. Several threads, with different @slot. 0 or -errno; @ret is
- * only touched on success. Context: may wait.
+ * Run one point and judge. Several threads, with different @slot. 0, -EPROTO when the
+ * comparing command gave no answer, or another -errno; @ret is only touched on success.
+ * Context: may wait.
  */
 int bhi_check_try(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret);
+
+/* Free what a test of bhi_check_try() owns. Context: any. */
+void bhi_check_test_fini(struct bhi_check_test *test);
+
+/* One line about what bhi_check_try() returned. Context: may wait. */
+void bhi_check_say_error(const struct bhi_check_work *work, int error);
 
 /* The order of a run of @point; without @hint the stack of each call is looked at.
  * Context: any. */

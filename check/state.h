@@ -9,8 +9,9 @@
 
 #include "session.h"
 
-/* The file that belongs to this command, mode and folder, from malloc(3); its folders are
- * made. NULL: there is no place for it. Context of all: may wait. */
+/* The file that belongs to this command, folder and what was given, from malloc(3); its
+ * folders are made. NULL: there is no place for it, or no HOME. Context of all: may wait.
+ */
 char *bhi_check_state_path(const struct bhi_check_options *options);
 
 /* Whole or not at all. 0 or -errno. */

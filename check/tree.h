@@ -10,9 +10,9 @@ int bhi_check_tree_copy(const char *from, const char *to);
 
 /*
  * One line a file, sorted by name: hash of the content, or of where a link leads; size;
- * mode; name below @path. @ret_list is from malloc(3); @ret_hash is that of the list.
+ * mode; name below @path. @ret_list is from malloc(3). 0 or -errno.
  */
-int bhi_check_tree_list(const char *path, char **ret_list, uint64_t *ret_hash);
+int bhi_check_tree_list(const char *path, char **ret_list);
 
 /* Remove the folder and all in it; what cannot be removed stays. */
 void bhi_check_tree_remove(const char *path);

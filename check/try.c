@@ -18,7 +18,6 @@
 
 #include "allocate.h"
 #include "group.h"
-#include "interrupt.h"
 #include "session.h"
 
 void bhi_check_order_fill(const struct bhi_check_work *work,
@@ -131,12 +130,8 @@ static int ask_command(const struct bhi_check_work *work, int slot,
 	(void)unlink(other);
 	free(clean);
 	free(other);
-	if (r >= NOT_RUN && !bhi_check_interrupted()) {
-		bhi_errf("bulkhead: check: --compare: '%s' ended with status %d, which "
-			 "is no answer\n",
-			command, r);
-		return -ENOEXEC;
-	}
+	if (r >= NOT_RUN)
+		return -EPROTO;
 	*ret_differs = r > 0;
 	return r < 0 ? r : 0;
 }
@@ -202,7 +197,6 @@ static void fill_seen(struct bhi_check_work *work, const struct bhi_check_result
 			&work->err, result->err, result->err_len, NULL),
 		.nr_injected = shared->nr_injected,
 		.nr_policy_aborts = shared->nr_policy_aborts,
-		.bad_free = shared->bad_free,
 		.exit_seen = shared->exit_seen,
 		.live_blocks = shared->live_blocks,
 		.live_bytes = shared->live_bytes,
@@ -312,6 +306,23 @@ static bool needs_confirmation(struct bhi_check_work *work,
 	default:
 		return work->is_unstable && class < BHI_CHECK_POLICY_ABORT;
 	}
+}
+
+void bhi_check_test_fini(struct bhi_check_test *test)
+{
+	free(test->crash.places);
+	free(test->difference);
+	free(test->message);
+}
+
+void bhi_check_say_error(const struct bhi_check_work *work, int error)
+{
+	if (error == -EPROTO)
+		bhi_errf("bulkhead: check: --compare: '%s' gave no answer: a signal "
+			 "ended it, or its status was %d or above\n",
+			work->options->compare_command, NOT_RUN);
+	else
+		bhi_errf("bulkhead: check: a run: %s\n", strerror(-error));
 }
 
 int bhi_check_try(struct bhi_check_work *work, int slot,

@@ -115,8 +115,6 @@ static bool note(int signal_number, const siginfo_t *info, void *context, bool h
 		return false;
 	crash->signal = signal_number;
 	crash->code = info->si_code;
-	crash->pid = getpid();
-	crash->tid = (int32_t)syscall(SYS_gettid);
 	crash->program_handles = handles;
 	crash->asked = signal_number == BHI_CHECK_ASK_SIGNAL;
 	crash->address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;

@@ -179,25 +179,16 @@ BHI_EXPORT int execle(const char *path, const char *first, ...)
 	return execve(path, argv, environment);
 }
 
-static void note_spawn(int error)
-{
-	if (!error && bhi_load(&bhi_subject.is_on))
-		bhi_add(&bhi_subject.shared->nr_forks, 1);
-}
-
 BHI_EXPORT int posix_spawn(pid_t *pid, const char *path,
 	const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
 	char *const *argv, char *const *environment)
 {
 	char **given = (char **)environment;
-	int error;
 
 	(void)is_ready();
 	if (bhi_subject.follows)
 		given = followed_environment(environment);
-	error = bhi_real_lazy(posix_spawn)(pid, path, actions, attributes, argv, given);
-	note_spawn(error);
-	return error;
+	return bhi_real_lazy(posix_spawn)(pid, path, actions, attributes, argv, given);
 }
 
 BHI_EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -205,14 +196,11 @@ BHI_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 	char *const *argv, char *const *environment)
 {
 	char **given = (char **)environment;
-	int error;
 
 	(void)is_ready();
 	if (bhi_subject.follows)
 		given = followed_environment(environment);
-	error = bhi_real_lazy(posix_spawnp)(pid, file, actions, attributes, argv, given);
-	note_spawn(error);
-	return error;
+	return bhi_real_lazy(posix_spawnp)(pid, file, actions, attributes, argv, given);
 }
 
 /* exit(3) comes to our destructor instead. */

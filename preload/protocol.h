@@ -116,7 +116,6 @@ struct bhi_check_order {
 	uint64_t burst;           /* calls refused from there on, at least 1 */
 	uint32_t follow_children; /* fork and exec keep it up; else children are left
 				     alone */
-	uint32_t fork_at_point;   /* --fast */
 	uint32_t stop_at_point;   /* raise SIGTRAP at the failing call, for --gdb */
 	uint32_t pages;           /* calls are those for pages, see bhi_check_window */
 	/* Where the target's first frame is, so that only calls from there are captured
@@ -131,13 +130,10 @@ struct bhi_check_crash {
 	 * ends the walk of its own stack leaves 1, and what .trace has is right. */
 	uint32_t state;
 	int32_t signal;
-	int32_t code; /* si_code */
-	int32_t pid;
-	int32_t tid;
+	int32_t code;             /* si_code */
 	uint32_t program_handles; /* the program had a handler of its own for it */
 	uint32_t asked;           /* the runner sent it, to see where the subject hangs */
-	uint32_t reserved;
-	uint64_t address; /* si_addr */
+	uint64_t address;         /* si_addr */
 	struct bhi_check_trace trace;
 };
 
@@ -156,12 +152,11 @@ enum bhi_check_watch {
  * two waits for the other.
  */
 struct bhi_check_window {
-	uint32_t tid;        /* atomic; 0: the place is free */
-	uint32_t watch;      /* enum bhi_check_watch */
-	uint32_t function;   /* of the first page call */
-	uint32_t nr_calls;   /* page calls since it was opened */
-	uint32_t nr_refused; /* of them; all that follow the first one are */
-	uint32_t reserved;
+	uint32_t tid;           /* atomic; 0: the place is free */
+	uint32_t watch;         /* enum bhi_check_watch */
+	uint32_t function;      /* of the first page call */
+	uint32_t nr_calls;      /* page calls since it was opened */
+	uint32_t nr_refused;    /* of them; all that follow the first one are */
 	uint64_t call;          /* its number, given at the first page call */
 	uint64_t size;          /* bytes the first page call asks for */
 	uint64_t break_address; /* of the C library's copy of the break; 0 not known */
@@ -190,7 +185,6 @@ struct bhi_check_shared {
 	uint32_t nr_policy_aborts; /* bulkhead_policy_abort() was called */
 	uint32_t drifted;          /* the hinted call had another stack */
 	uint32_t nr_threads;       /* created */
-	uint32_t nr_forks;
 	uint32_t nr_execs;
 	uint32_t overflow; /* a table was full: bit 0 stacks, 1 frames, 2 modules, 3 calls
 			    */
@@ -199,8 +193,6 @@ struct bhi_check_shared {
 	uint32_t locks_held; /* pthread mutexes and rwlocks that were held */
 	int64_t live_blocks;
 	int64_t live_bytes;
-	uint32_t bad_free; /* a pointer was freed twice or never allocated: how often */
-	uint32_t reserved;
 
 	uint64_t loader_size; /* of what is mapped of it; all processes have the same */
 	/* Written by the runner: page calls of the first process outside all windows */

@@ -114,12 +114,6 @@ static struct bhi_check_shared *map_shared(const char *file)
 	return NULL;
 }
 
-static void before_fork(void)
-{
-	if (bhi_load(&bhi_subject.is_on))
-		bhi_add(&bhi_subject.shared->nr_forks, 1);
-}
-
 static void after_fork_in_child(void)
 {
 	bhi_subject.pid = getpid();
@@ -171,7 +165,7 @@ static void attach(char **environment)
 	bhi_pages_start();
 	if (shared->order.action == BHI_CHECK_SETTINGS)
 		bhi_settings_start();
-	(void)pthread_atfork(before_fork, NULL, after_fork_in_child);
+	(void)pthread_atfork(NULL, NULL, after_fork_in_child);
 	bhi_store_release(&bhi_subject.is_on, true);
 	bhi_store_release(&shared->started, 1);
 }

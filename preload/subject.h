@@ -18,8 +18,7 @@
 #include "base/compiler.h"
 #include "protocol.h"
 
-#define BHI_EXPORT   __attribute__((visibility("default")))
-#define BHI_INTERNAL __attribute__((visibility("hidden")))
+#define BHI_EXPORT __attribute__((visibility("default")))
 
 /* Sums that are kept by thread and added up at the end; a block may be freed by another
  * thread than the one that made it, so a single one may be negative. */

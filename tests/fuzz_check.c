@@ -17,6 +17,7 @@
 #include "baseline.h"
 #include "merge.h"
 #include "read.h"
+#include "report.h"
 #include "write.h"
 #include "suppress.h"
 
@@ -110,6 +111,10 @@ static void write_all(const struct bhi_check_session *session)
 
 	if (fd < 0)
 		fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	bhi_out_init(&out, fd);
+	bhi_check_report_text(&out, session);
+	bhi_check_list_text(&out, session);
+	require(!bhi_out_flush(&out));
 	for (size_t i = 0; i < bhi_array_size(writers); i++) {
 		bhi_out_init(&out, fd);
 		require(!writers[i](&out, session));

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* `bulkhead check` as it is called: on small subjects with known faults, and on programs
  * that everybody has. */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
@@ -15,32 +18,39 @@
 struct call {
 	const char *env[2]; /* NAME=value, or NULL */
 	const char *argv[MAX_ARGUMENTS];
+	const char *program;
 };
 
 static void execute(void *arg)
 {
 	const struct call *call = arg;
-	const char *command = getenv("BH_COMMAND");
 
 	for (int i = 0; i < 2 && call->env[i]; i++)
 		putenv((char *)(uintptr_t)call->env[i]);
-	if (!command)
+	if (!call->program)
 		exit(125);
-	execv(command, (char **)(uintptr_t)call->argv);
-	perror(command);
+	execv(call->program, (char **)(uintptr_t)call->argv);
+	perror(call->program);
 	exit(125);
 }
 
 /* State goes to a folder of the test's own, unless the test has set one. */
-static void run_call(const struct call *call, struct support_output *ret)
+static void run_program(
+	const char *program, struct call *call, struct support_output *ret)
 {
+	call->program = program;
 	if (SUPPORT_SANITIZED)
 		support_skip("an interposer and a sanitizer both replace malloc");
 	if (!getenv("BH_TEST_STATE")) {
 		setenv("XDG_STATE_HOME", support_dir(), 1);
 		setenv("BH_TEST_STATE", "1", 1);
 	}
-	support_capture(execute, (void *)(uintptr_t)call, ret);
+	support_capture(execute, call, ret);
+}
+
+static void run_call(struct call *call, struct support_output *ret)
+{
+	run_program(getenv("BH_COMMAND"), call, ret);
 }
 
 /* "bulkhead check -q OPTIONS -- subject_session PROGRAM"; options are split at blanks. */
@@ -325,6 +335,98 @@ START_TEST(mistakes_and_failing_programs_have_their_own_status)
 }
 END_TEST
 
+START_TEST(a_comparison_without_an_answer_is_an_error_of_ours)
+{
+	struct support_output output;
+
+	check_subject("-j 2 --compare /no/such/program", "clean", NULL, &output);
+	ck_assert_int_eq(support_exit_status(&output), 4);
+	ck_assert_str_eq(output.err,
+		"bulkhead: check: --compare: '/no/such/program' gave no answer: a signal "
+		"ended it, or its status was 126 or above\n");
+	support_output_fini(&output);
+}
+END_TEST
+
+static const struct {
+	const char *script;
+	int signal;
+} interrupts[] = {
+	{"kill -INT $PPID; exec sleep 60", SIGINT},
+	{"kill -TERM $PPID; exec sleep 60", SIGTERM},
+	{"kill -HUP $PPID; exec sleep 60", SIGHUP},
+};
+
+/* While the clean run is under way, by the subject itself. */
+START_TEST(a_session_that_is_asked_to_end_ends_by_that_signal_and_leaves_nothing)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--", "sh", "-c",
+				    interrupts[_i].script}};
+	char folder[4096], variable[4200];
+	struct support_output output;
+
+	snprintf(folder, sizeof(folder), "%s/work", support_dir());
+	snprintf(variable, sizeof(variable), "TMPDIR=%s", folder);
+	ck_assert_int_eq(mkdir(folder, 0700), 0);
+	call.env[0] = variable;
+	run_call(&call, &output);
+	ck_assert_msg(WIFSIGNALED(output.status) &&
+			      WTERMSIG(output.status) == interrupts[_i].signal,
+		"%#x %s", (unsigned)output.status, output.err);
+	ck_assert_str_eq(output.err, "");
+	ck_assert_str_eq(output.out, "");
+	/* It is empty. */
+	ck_assert_int_eq(rmdir(folder), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
+/* A shell that executes us leaves us its children. One in a session of its own looks like
+ * the daemon of a subject. */
+START_TEST(children_that_were_there_before_are_left_alone)
+{
+	static const char script[] = "cd \"$2\" && mkfifo ready && "
+				     "{ setsid sh -c 'echo >ready; exec sleep 60' & } && "
+				     "read x <ready && echo $! >pid && "
+				     "exec \"$0\" check -q --samples 1 -- \"$1\" clean";
+	const char *folder = support_dir();
+	struct call call = {
+		.argv = {"sh", "-c", script, getenv("BH_COMMAND"), NULL, folder}};
+	struct support_output output;
+	char path[4096];
+	int pid = 0;
+	FILE *file;
+
+	call.argv[4] = support_subject("subject_session");
+	run_program("/bin/sh", &call, &output);
+	ck_assert_msg(support_exit_status(&output) == 0, "%s", output.err);
+	snprintf(path, sizeof(path), "%s/pid", folder);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
+	fclose(file);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(closed_standard_descriptors_are_no_trouble)
+{
+	static const char script[] =
+		"\"$0\" check -q --fail-on crash --json=\"$2/json\" -- "
+		"\"$1\" clean <&- >&- 2>&-; echo $?; "
+		"grep -c '\"class\": \"handled\"' \"$2/json\"";
+	struct call call = {
+		.argv = {"sh", "-c", script, getenv("BH_COMMAND"), NULL, support_dir()}};
+	struct support_output output;
+
+	call.argv[4] = support_subject("subject_session");
+	run_program("/bin/sh", &call, &output);
+	ck_assert_str_eq(output.out, "0\n1\n");
+	support_output_fini(&output);
+}
+END_TEST
+
 /* A part of it: whole sessions take longer than a test should. */
 START_TEST(jq_ends_by_its_own_policy)
 {
@@ -381,6 +483,12 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, json_has_all_of_it);
 	tcase_add_test(tcase, fail_on_says_what_is_bad_enough);
 	tcase_add_test(tcase, mistakes_and_failing_programs_have_their_own_status);
+	tcase_add_test(tcase, a_comparison_without_an_answer_is_an_error_of_ours);
+	tcase_add_loop_test(tcase,
+		a_session_that_is_asked_to_end_ends_by_that_signal_and_leaves_nothing, 0,
+		(int)(sizeof(interrupts) / sizeof(interrupts[0])));
+	tcase_add_test(tcase, children_that_were_there_before_are_left_alone);
+	tcase_add_test(tcase, closed_standard_descriptors_are_no_trouble);
 	tcase_add_test(tcase, jq_ends_by_its_own_policy);
 	tcase_add_test(tcase, sqlite_has_no_wrong_output);
 	tcase_add_test(tcase, lua_handles_every_failure);

@@ -437,7 +437,7 @@ START_TEST(reports_of_different_things_are_not_merged)
 {
 	static char *const command[] = {(char *)"server", NULL};
 	static const char *const errors[] = {"b: has another command than a",
-		"b: has another mode than a",
+		"b: has another mode than a", "b: has other options than a",
 		"b: has another exit status of the clean run than a",
 		"b: has another --fail-on than a"};
 	struct bhi_check_session parts[2], whole;
@@ -446,13 +446,15 @@ START_TEST(reports_of_different_things_are_not_merged)
 	char *names[] = {(char *)"a", (char *)"b"};
 
 	made_init(&made, 10, 1, 1);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		parts[0] = parts[1] = made.session;
 		if (i == 0)
 			parts[1].command = command;
 		else if (i == 1)
 			parts[1].mode = "burst=3";
 		else if (i == 2)
+			parts[1].given = "";
+		else if (i == 3)
 			parts[1].clean_status = 1;
 		else
 			parts[1].fail_on = BHI_CHECK_CRASH;

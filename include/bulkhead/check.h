@@ -17,8 +17,8 @@ void bulkhead_check_policy_abort(void) __attribute__((weak));
 
 /*
  * Between these two, allocations of the calling thread do not fail: what would happen is
- * known and wanted, or cannot be helped. They nest. The report says how many failures
- * were left out.
+ * known and wanted, or cannot be helped. They nest. A point in there counts as not
+ * reached.
  */
 static inline void bulkhead_benign_begin(void)
 {
