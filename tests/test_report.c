@@ -427,7 +427,7 @@ START_TEST(report_works_with_no_memory_and_every_failure_injected)
 	fill_zone(0);
 	fill_zone(BH_ATOMIC);
 	meta = bhi_meta_bytes();
-	bhi_failpoint_arm(1, BHI_FP_PERSISTENT, ~0u);
+	bhi_failpoint_arm(1, BHI_FP_NTH, ~0u);
 	ck_assert_int_eq(bh_report_write(fd, BH_TEXT), 0);
 	ck_assert_int_eq(bh_report_write(fd, BH_JSON), 0);
 	ck_assert_uint_eq(bhi_failpoint_disarm(), 0);

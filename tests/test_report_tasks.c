@@ -710,7 +710,7 @@ START_TEST(report_of_tasks_works_with_every_failure_injected)
 
 	make_oom();
 	meta = bhi_meta_bytes();
-	bhi_failpoint_arm(1, BHI_FP_PERSISTENT, ~0u);
+	bhi_failpoint_arm(1, BHI_FP_NTH, ~0u);
 	ck_assert_int_eq(bh_report_write(fd, BH_TEXT), 0);
 	ck_assert_int_eq(bh_report_write(fd, BH_JSON), 0);
 	ck_assert_uint_eq(bhi_failpoint_disarm(), 0);
