@@ -174,40 +174,12 @@ START_TEST(every_stack_is_met_again_without_the_number)
 }
 END_TEST
 
-/* Printed and not asserted: time is the machine's. */
-START_TEST(what_the_interposer_costs)
-{
-	struct bhi_check_setup setup = set_up(&programs[_i]);
-	struct bhi_check_setup native = setup;
-	struct bhi_check_order order = {
-		.action = BHI_CHECK_INJECT, .stack = 2, .call = UINT64_MAX};
-	uint64_t with[21], without[21];
-	struct bhi_check_result result;
-
-	native.interposer = "";
-	for (int i = 0; i < 21; i++) {
-		ck_assert_int_eq(bhi_check_run(&setup, &order, 0, &result), 0);
-		with[i] = result.cpu_ns;
-		bhi_check_result_fini(&result);
-		ck_assert_int_eq(bhi_check_run(&native, &order, 0, &result), 0);
-		without[i] = result.cpu_ns;
-		bhi_check_result_fini(&result);
-	}
-	qsort(with, 21, sizeof(with[0]), compare);
-	qsort(without, 21, sizeof(without[0]), compare);
-	printf("%s: %.2f ms with the interposer, %.2f ms without: %.2f\n",
-		programs[_i].words[0], (double)with[10] / 1e6, (double)without[10] / 1e6,
-		(double)with[10] / (double)without[10]);
-}
-END_TEST
-
 static void add_tests(TCase *tcase)
 {
 	tcase_add_loop_test(tcase, the_same_stacks_are_recorded_twice, 0, NR_PROGRAMS);
 	tcase_add_test(tcase, stacks_are_the_same_in_another_environment);
 	tcase_add_test(tcase, every_call_is_met_again_by_its_number);
 	tcase_add_test(tcase, every_stack_is_met_again_without_the_number);
-	tcase_add_loop_test(tcase, what_the_interposer_costs, 0, NR_PROGRAMS);
 }
 
 int main(void)
