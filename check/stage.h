@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a run of the subject needs around it: a folder, the shared file, the environment,
+ * the files that take its output.
+ */
+#ifndef BHI_CHECK_STAGE_H
+#define BHI_CHECK_STAGE_H
+
+#include <limits.h>
+
+#include "run.h"
+
+struct bhi_check_stage {
+	/* borrowed */
+	const struct bhi_check_setup *setup;
+	const struct bhi_check_order *order;
+	char folder[PATH_MAX];
+	char copy[PATH_MAX + 8];
+	char shared_path[PATH_MAX + 8];
+	struct bhi_check_shared *shared; /* NULL: not mapped, or a result has it */
+	int out, err;                    /* -1: not open */
+	/* The variables of ours, and the whole environment. */
+	char check[PATH_MAX + 64];
+	char *preload, *mark;
+	char **environment;
+};
+
+#define BHI_CHECK_STAGE_INIT(the_setup, the_order)                                \
+	{                                                                         \
+		.setup = (the_setup), .order = (the_order), .out = -1, .err = -1, \
+	}
+
+/* 0 or -errno; bhi_check_stage_clean_up() after both. Context: may wait. */
+int bhi_check_stage_set_up(struct bhi_check_stage *stage, int slot);
+void bhi_check_stage_clean_up(struct bhi_check_stage *stage);
+
+/* The output so far, and with a private copy its files, go to @result, which owns them
+ * also after an error. 0 or -errno. Context: may wait. */
+int bhi_check_stage_collect(
+	const struct bhi_check_stage *stage, struct bhi_check_result *result);
+
+#endif
