@@ -138,6 +138,8 @@ struct bhi_check_session {
 	/* Mode pages: of the loader, and of the C library for itself; not tested */
 	uint64_t nr_loader_calls, nr_other_calls;
 	uint64_t nr_runs;        /* injected runs, repeats included */
+	uint64_t nr_copies;      /* of them, with --fast */
+	const char *copy_reason; /* what was in the way of more; NULL: nothing */
 	uint64_t nr_left_out;    /* points of a site that hung again and again */
 	uint64_t nr_unconfirmed; /* outcomes that a repetition did not show again */
 	uint64_t nr_by_class[BHI_CHECK_NR_CLASSES]; /* tests */

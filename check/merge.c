@@ -443,6 +443,9 @@ static void unite_numbers(struct merger *merger)
 			bhi_max(whole->nr_other_calls, part->nr_other_calls);
 		whole->nr_points += part->nr_points;
 		whole->nr_runs += part->nr_runs;
+		whole->nr_copies += part->nr_copies;
+		if (!whole->copy_reason)
+			whole->copy_reason = part->copy_reason;
 		whole->nr_left_out += part->nr_left_out;
 		whole->nr_unconfirmed += part->nr_unconfirmed;
 		/* The parts run side by side. */

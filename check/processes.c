@@ -25,7 +25,9 @@
 
 #include "base/compiler.h"
 
-#define MAX_SLOTS     256
+/* Of runs, and of their copies behind them. */
+#define MAX_RUNS      256
+#define MAX_SLOTS     (2 * MAX_RUNS)
 #define MAX_PROCESSES 1024
 #define MAX_STRANGERS 64
 
@@ -38,6 +40,8 @@ static struct {
 	/* protected by .lock, and read by the signal handler: atomic */
 	pid_t leaders[MAX_SLOTS]; /* 0: the slot is free */
 	int pidfds[MAX_SLOTS];
+	/* protected by .lock */
+	pid_t sessions[MAX_SLOTS]; /* the leader's number, but for copies */
 	pthread_mutex_t lock;
 	/* immutable after the start: the sessions of children that are not of runs */
 	pid_t strangers[MAX_STRANGERS];
@@ -276,12 +280,26 @@ void bhi_check_processes_announce(void)
 	(void)bhi_add_return(&state.nr_announced, 1);
 }
 
+/* With the lock held. */
+static void put(int place, pid_t leader, int pidfd, pid_t session)
+{
+	state.sessions[place] = session;
+	bhi_store(&state.pidfds[place], pidfd);
+	bhi_store_release(&state.leaders[place], leader);
+}
+
 void bhi_check_processes_begin(int slot, pid_t leader, int pidfd)
 {
 	(void)pthread_mutex_lock(&state.lock);
-	bhi_store(&state.pidfds[slot % MAX_SLOTS], pidfd);
-	bhi_store_release(&state.leaders[slot % MAX_SLOTS], leader);
+	put(slot % MAX_RUNS, leader, pidfd, leader);
 	(void)bhi_sub_return(&state.nr_announced, 1);
+	(void)pthread_mutex_unlock(&state.lock);
+}
+
+void bhi_check_processes_begin_copy(int slot, pid_t copy, int pidfd)
+{
+	(void)pthread_mutex_lock(&state.lock);
+	put(MAX_RUNS + slot % MAX_RUNS, copy, pidfd, state.sessions[slot % MAX_RUNS]);
 	(void)pthread_mutex_unlock(&state.lock);
 }
 
@@ -292,8 +310,8 @@ enum owner {
 	OTHER_RUN,
 };
 
-/* With the lock held. */
-static enum owner find_owner(pid_t pid, pid_t leader)
+/* With the lock held; @place: MAX_SLOTS when it is nobody's turn. */
+static enum owner find_owner(pid_t pid, int place)
 {
 	pid_t session = session_of(pid);
 	enum owner owner = bhi_load_acquire(&state.nr_announced) ? OTHER_RUN : NOBODY;
@@ -304,12 +322,16 @@ static enum owner find_owner(pid_t pid, pid_t leader)
 		if (state.strangers[i] == session)
 			return US;
 	}
-	if (session == leader)
+	for (int i = 0; i < MAX_SLOTS; i++) {
+		if (state.leaders[i] == pid)
+			return OTHER_RUN;
+	}
+	if (place < MAX_SLOTS && session == state.sessions[place])
 		return THIS_RUN;
 	for (int i = 0; i < MAX_SLOTS; i++) {
-		if (!state.leaders[i] || state.leaders[i] == leader)
+		if (!state.leaders[i] || i == place)
 			continue;
-		if (state.leaders[i] == session || state.leaders[i] == pid)
+		if (state.sessions[i] == session)
 			return OTHER_RUN;
 		owner = OTHER_RUN;
 	}
@@ -317,7 +339,7 @@ static enum owner find_owner(pid_t pid, pid_t leader)
 }
 
 /* Whether there was one. What a child of ours leaves behind becomes ours in turn. */
-static bool end_orphans(pid_t leader)
+static bool end_orphans(int place)
 {
 	struct pids pids = {.nr = 0};
 	bool found = false;
@@ -326,10 +348,8 @@ static bool end_orphans(pid_t leader)
 	for (unsigned i = 0; i < pids.nr; i++) {
 		enum owner owner;
 
-		if (pids.pids[i] == leader)
-			continue;
 		(void)pthread_mutex_lock(&state.lock);
-		owner = find_owner(pids.pids[i], leader);
+		owner = find_owner(pids.pids[i], place);
 		(void)pthread_mutex_unlock(&state.lock);
 		if (owner == US || owner == OTHER_RUN)
 			continue;
@@ -341,9 +361,9 @@ static bool end_orphans(pid_t leader)
 	return found;
 }
 
-void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage)
+static void end(int place, int *ret_status, struct rusage *ret_usage)
 {
-	pid_t leader = state.leaders[slot % MAX_SLOTS];
+	pid_t leader = state.leaders[place];
 
 	/* Its process group first: while the leader is not waited for, its number is not
 	 * given to another one. */
@@ -351,16 +371,26 @@ void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage
 	(void)kill(leader, SIGKILL);
 	while (wait4(leader, ret_status, 0, ret_usage) < 0 && errno == EINTR)
 		;
-	while (end_orphans(leader))
+	while (end_orphans(place))
 		;
 	(void)pthread_mutex_lock(&state.lock);
-	bhi_store(&state.leaders[slot % MAX_SLOTS], 0);
+	bhi_store(&state.leaders[place], 0);
 	(void)pthread_mutex_unlock(&state.lock);
+}
+
+void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage)
+{
+	end(slot % MAX_RUNS, ret_status, ret_usage);
+}
+
+void bhi_check_processes_end_copy(int slot, int *ret_status, struct rusage *ret_usage)
+{
+	end(MAX_RUNS + slot % MAX_RUNS, ret_status, ret_usage);
 }
 
 void bhi_check_processes_sweep(void)
 {
-	while (end_orphans(0))
+	while (end_orphans(MAX_SLOTS))
 		;
 }
 

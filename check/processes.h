@@ -40,6 +40,11 @@ void bhi_check_processes_begin(int slot, pid_t leader, int pidfd);
 struct rusage;
 void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage);
 
+/* The same for a copy of the leader in @slot, which is a child of ours in the leader's
+ * session. Its descendants are those in the session, so the leader has none itself. */
+void bhi_check_processes_begin_copy(int slot, pid_t copy, int pidfd);
+void bhi_check_processes_end_copy(int slot, int *ret_status, struct rusage *ret_usage);
+
 /* No run is under way: end what is left of them, such as daemons that two of them left at
  * the same time. */
 void bhi_check_processes_sweep(void);

@@ -232,6 +232,11 @@ static void take_session(
 		session->nr_loader_calls = take_number(reader, object, "loader_calls");
 		session->nr_other_calls = take_number(reader, object, "other_calls");
 	}
+	/* Those of --fast have them. */
+	if (json_object_get(object, "copies"))
+		session->nr_copies = take_number(reader, object, "copies");
+	if (json_object_get(object, "no_more_copies_for"))
+		session->copy_reason = take_text(reader, object, "no_more_copies_for");
 	session->nr_left_out = take_number(reader, object, "left_out");
 	session->nr_unconfirmed = take_number(reader, object, "unconfirmed");
 	for (unsigned i = 0; i < BHI_CHECK_NR_CLASSES; i++)

@@ -240,6 +240,11 @@ static void write_closing(struct bhi_out *out, const struct bhi_check_session *s
 			"process when one is refused, and %lu of the C library for "
 			"itself.\n",
 			session->nr_loader_calls, session->nr_other_calls);
+	if (session->nr_copies || session->copy_reason)
+		bhi_outf(out, "%lu of the runs were copies at the failing call%s%s.\n",
+			session->nr_copies,
+			session->copy_reason ? "; in the way of more were " : "",
+			session->copy_reason ? session->copy_reason : "");
 	if (session->nr_left_out)
 		bhi_outf(out,
 			"%lu points were left out: their site hung again and again.\n",

@@ -5,33 +5,27 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
 
+#include "clock.h"
 #include "interrupt.h"
 #include "launch.h"
 #include "processes.h"
 #include "stage.h"
 #include "watch.h"
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t timeval_ns(struct timeval time)
 {
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec * 1000;
 }
 
-static void set_end(struct bhi_check_result *result, const struct bhi_check_child *child,
-	enum bhi_check_end end, int status)
+void bhi_check_result_set_end(struct bhi_check_result *result,
+	const struct bhi_check_child *child, enum bhi_check_end end, int status,
+	const struct rusage *usage)
 {
+	result->cpu_ns = timeval_ns(usage->ru_utime) + timeval_ns(usage->ru_stime);
 	result->end = end;
 	if (child->exec_error) {
 		result->end = BHI_CHECK_NOT_STARTED;
@@ -45,49 +39,58 @@ static void set_end(struct bhi_check_result *result, const struct bhi_check_chil
 	}
 }
 
-static int run_child(
-	struct bhi_check_stage *stage, int slot, struct bhi_check_result *result)
+int bhi_check_start_subject(
+	const struct bhi_check_stage *stage, int slot, struct bhi_check_child *ret)
 {
-	struct bhi_check_launch launch = {
-		.command = stage->setup->command,
+	const struct bhi_check_setup *setup = stage->setup;
+	const struct bhi_check_launch launch = {
+		.command = setup->command,
 		.environment = stage->environment,
-		.directory = stage->setup->copy_dir ? stage->copy : NULL,
-		.input =
-			stage->setup->stdin_file ? stage->setup->stdin_file : "/dev/null",
+		.directory = setup->copy_dir ? stage->copy : NULL,
+		.input = setup->stdin_file ? setup->stdin_file : "/dev/null",
 		.out = stage->out,
 		.err = stage->err,
 		/* What the interposer maps is not the subject's. */
-		.max_memory = stage->setup->max_memory
-				      ? stage->setup->max_memory + sizeof(*stage->shared)
+		.max_memory = setup->max_memory
+				      ? setup->max_memory + sizeof(*stage->shared)
 				      : 0,
-		.pages = stage->setup->pages,
+		.pages = setup->pages,
 	};
-	struct bhi_check_child child = {.pidfd = -1, .listener = -1};
+	int r;
+
+	*ret = (struct bhi_check_child){.pidfd = -1, .listener = -1};
+	bhi_check_processes_announce();
+	r = bhi_check_launch(&launch, ret);
+	bhi_check_processes_begin(slot, ret->pid, ret->pidfd);
+	/* The signal may have come before the child could be found. */
+	if (!r && bhi_check_interrupted())
+		bhi_check_processes_kill_leaders();
+	return r;
+}
+
+static int run_child(
+	struct bhi_check_stage *stage, int slot, struct bhi_check_result *result)
+{
 	enum bhi_check_end end = BHI_CHECK_EXITED;
-	uint64_t start = now_ns();
+	uint64_t start = bhi_check_now();
+	struct bhi_check_child child;
 	struct rusage usage;
 	int status = 0, r;
 
-	bhi_check_processes_announce();
-	r = bhi_check_launch(&launch, &child);
-	bhi_check_processes_begin(slot, child.pid, child.pidfd);
+	r = bhi_check_start_subject(stage, slot, &child);
 	if (r)
 		return r;
-	/* The signal may have come before the child could be found. */
-	if (bhi_check_interrupted())
-		bhi_check_processes_kill_leaders();
 	if (!child.exec_error && !child.pages_error)
 		end = bhi_check_watch(
 			stage->setup, &child, stage->out, stage->err, stage->shared);
-	result->wall_ns = now_ns() - start;
+	result->wall_ns = bhi_check_now() - start;
 	bhi_check_processes_end(slot, &status, &usage);
 	(void)close(child.pidfd);
 	if (child.listener >= 0)
 		(void)close(child.listener);
 	if (child.pages_error)
 		return -child.pages_error;
-	result->cpu_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
-	set_end(result, &child, end, status);
+	bhi_check_result_set_end(result, &child, end, status, &usage);
 	return 0;
 }
 
@@ -104,11 +107,8 @@ int bhi_check_run(const struct bhi_check_setup *setup,
 		r = run_child(&stage, slot, &result);
 	if (!r)
 		r = bhi_check_stage_collect(&stage, &result);
-	if (!r) {
-		result.shared = stage.shared;
-		result.shared_size = sizeof(*stage.shared);
-		stage.shared = NULL;
-	}
+	if (!r)
+		bhi_check_stage_give(&stage, &result);
 	bhi_check_stage_clean_up(&stage);
 	if (r)
 		bhi_check_result_fini(&result);

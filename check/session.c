@@ -1,45 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Workers take points in the order of the plan. A test stands at its point's place, so
- * that the session is the same whatever the workers' order was.
- */
+/* From the plan to what the tests showed together. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/fmt.h"
 
-#include "group.h"
 #include "allocate.h"
+#include "fast.h"
+#include "group.h"
 #include "interrupt.h"
+#include "points.h"
 #include "processes.h"
 #include "progress.h"
 #include "session.h"
 #include "state.h"
 
-#define MAX_JOBS    256
-#define SAVE_NS     10000000000UL
-/* From this many hangs of one site on, one point of it in HANG_SAMPLE is tried; a hang
- * costs the whole time limit. */
-#define SITE_HANGS  3
-#define HANG_SAMPLE 8
-/* From this many hangs of all sites on, one hang of a site is enough for that. */
-#define MANY_HANGS  24
-
+#define MAX_JOBS 256
 struct worker {
 	pthread_t thread;
 	struct bhi_check_work *work;
 	int slot;
 };
-
-uint64_t bhi_check_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 void bhi_check_work_init(
 	struct bhi_check_work *work, const struct bhi_check_options *options)
@@ -47,6 +29,7 @@ void bhi_check_work_init(
 	*work = (struct bhi_check_work){.options = options,
 		.setup = options->setup,
 		.symbols = bhi_check_symbols_new(),
+		.no_copies_from = UINT64_MAX,
 		.session = {.command = options->setup.command,
 			.mode = options->mode,
 			.given = options->given,
@@ -82,106 +65,9 @@ void bhi_check_work_fini(struct bhi_check_work *work)
 	free(work->is_done);
 	free(work->keys);
 	free(work->hang_sites);
+	free(work->sure_keys);
 	bhi_check_symbols_free(work->symbols);
 	pthread_mutex_destroy(&work->lock);
-}
-
-/* Whether a point of this site is one of those that are left out. */
-static bool is_left_out(struct bhi_check_work *work, const struct bhi_check_point *point)
-{
-	size_t nr = 0;
-
-	for (size_t i = 0; i < work->nr_hangs; i++)
-		nr += work->hang_sites[i] == point->site;
-	if (nr < (work->nr_hangs < MANY_HANGS ? SITE_HANGS : 1))
-		return false;
-	return work->nr_sampled++ % HANG_SAMPLE != 0;
-}
-
-static bool take_point(struct bhi_check_work *work, size_t *ret)
-{
-	bool found = false;
-
-	pthread_mutex_lock(&work->lock);
-	if (work->options->budget_ns &&
-		bhi_check_now() - work->started_ns >= work->options->budget_ns &&
-		work->next && work->next < work->nr_points) {
-		work->session.ran_out_of_budget = true;
-		bhi_store(&work->stop, true);
-	}
-	while (!found && !work->stop && !bhi_check_interrupted() &&
-		work->next < work->nr_points) {
-		size_t at = work->next++;
-
-		if (work->is_done[at])
-			continue;
-		if (is_left_out(work, &work->points[at])) {
-			work->session.nr_left_out++;
-			continue;
-		}
-		*ret = at;
-		found = true;
-	}
-	pthread_mutex_unlock(&work->lock);
-	return found;
-}
-
-static void note_key(struct bhi_check_work *work, uint64_t key)
-{
-	for (size_t i = 0; i < work->nr_keys; i++) {
-		if (work->keys[i] == key)
-			return;
-	}
-	work->keys = bhi_check_grow(
-		work->keys, &work->keys_capacity, work->nr_keys + 1, sizeof(*work->keys));
-	work->keys[work->nr_keys++] = key;
-}
-
-static void note_test(struct bhi_check_work *work, size_t at)
-{
-	const struct bhi_check_test *test = &work->session.tests[at];
-	char id[32];
-
-	if (bhi_check_is_hang(test->class)) {
-		work->hang_sites = bhi_check_grow(work->hang_sites, &work->hangs_capacity,
-			work->nr_hangs + 1, sizeof(*work->hang_sites));
-		work->hang_sites[work->nr_hangs++] = work->points[at].site;
-	}
-	if (test->class < BHI_CHECK_POLICY_ABORT)
-		note_key(work, test->key);
-	if (work->wanted_id && bhi_check_class_is_finding(test->class)) {
-		bhi_check_format_id(test->class, test->key, id);
-		if (!strcmp(id, work->wanted_id))
-			bhi_store(&work->stop, true);
-	}
-}
-
-static void save_now_and_then(struct bhi_check_work *work)
-{
-	uint64_t now = bhi_check_now();
-
-	if (!work->options->state_file || now - work->last_saved_ns < SAVE_NS)
-		return;
-	work->last_saved_ns = now;
-	(void)bhi_check_state_save(work, work->options->state_file, false);
-}
-
-static void finish_point(
-	struct bhi_check_work *work, size_t at, int r, const struct bhi_check_test *test)
-{
-	pthread_mutex_lock(&work->lock);
-	if (r) {
-		work->error = work->error ? work->error : r;
-		bhi_store(&work->stop, true);
-	} else {
-		work->session.tests[at] = *test;
-		work->is_done[at] = true;
-		work->nr_done++;
-		note_test(work, at);
-		bhi_check_progress(work);
-		save_now_and_then(work);
-	}
-	pthread_mutex_unlock(&work->lock);
 }
 
 static void *run_worker(void *arg)
@@ -190,7 +76,11 @@ static void *run_worker(void *arg)
 	struct bhi_check_work *work = worker->work;
 	size_t at;
 
-	while (take_point(work, &at)) {
+	if (work->options->fast) {
+		bhi_check_fast_work(work, worker->slot);
+		return NULL;
+	}
+	while (bhi_check_take_points(work, &at, 1)) {
 		struct bhi_check_test test;
 		int r = bhi_check_try(work, worker->slot, &work->points[at], &test);
 
@@ -200,7 +90,7 @@ static void *run_worker(void *arg)
 				bhi_check_test_fini(&test);
 			break;
 		}
-		finish_point(work, at, r, &test);
+		bhi_check_finish_point(work, at, r, &test);
 	}
 	return NULL;
 }
@@ -267,7 +157,7 @@ static void start(struct bhi_check_work *work)
 			 "interrupted; --fresh starts anew\n");
 	for (size_t i = 0; i < work->nr_points; i++) {
 		if (work->is_done[i])
-			note_test(work, i);
+			bhi_check_note_test(work, i);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <regex.h>
 
 #include "classify.h"
+#include "clock.h"
 #include "compare.h"
 #include "finding.h"
 #include "plan.h"
@@ -41,6 +42,7 @@ struct bhi_check_options {
 	unsigned jobs;
 	enum bhi_check_class fail_on;
 	const char *state_file; /* NULL: nothing is kept */
+	bool fast;              /* by copies where that is sound */
 	bool fresh;             /* do not go on from what an earlier call left */
 	bool quiet;             /* no progress */
 };
@@ -79,6 +81,10 @@ struct bhi_check_work {
 	uint64_t *hang_sites; /* one for each hang */
 	size_t nr_hangs, hangs_capacity;
 	size_t nr_sampled; /* points met at sites that hang */
+	/* Of findings that an ordinary run has shown too, all classes. */
+	uint64_t *sure_keys;
+	size_t nr_sure_keys, sure_capacity;
+	uint64_t no_copies_from; /* the first call at which something was in the way */
 	const char *wanted_id;
 };
 
@@ -102,6 +108,16 @@ enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work);
 int bhi_check_try(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret);
 
+/* The steps of it: what a run of @point shows; whether that may have another reason than
+ * the failure; and an ordinary run, after which the milder outcome is in @test. */
+int bhi_check_judge(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, const struct bhi_check_result *result,
+	struct bhi_check_test *ret);
+bool bhi_check_needs_confirmation(struct bhi_check_work *work,
+	const struct bhi_check_point *point, enum bhi_check_class class);
+int bhi_check_confirm(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, struct bhi_check_test *test);
+
 /* Free what a test of bhi_check_try() owns. Context: any. */
 void bhi_check_test_fini(struct bhi_check_test *test);
 
@@ -116,8 +132,5 @@ void bhi_check_order_fill(const struct bhi_check_work *work,
 /* CLEAN, or FINDINGS when something that is neither suppressed nor known is bad enough.
  */
 enum bhi_check_exit bhi_check_verdict(const struct bhi_check_session *session);
-
-/* Nanoseconds of a clock that does not jump. Context: any. */
-uint64_t bhi_check_now(void);
 
 #endif

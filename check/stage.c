@@ -187,3 +187,10 @@ int bhi_check_stage_collect(
 		r = bhi_check_tree_list(stage->copy, &result->files);
 	return r;
 }
+
+void bhi_check_stage_give(struct bhi_check_stage *stage, struct bhi_check_result *result)
+{
+	result->shared = stage->shared;
+	result->shared_size = sizeof(*stage->shared);
+	stage->shared = NULL;
+}

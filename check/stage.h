@@ -8,6 +8,7 @@
 
 #include <limits.h>
 
+#include "launch.h"
 #include "run.h"
 
 struct bhi_check_stage {
@@ -38,5 +39,19 @@ void bhi_check_stage_clean_up(struct bhi_check_stage *stage);
  * also after an error. 0 or -errno. Context: may wait. */
 int bhi_check_stage_collect(
 	const struct bhi_check_stage *stage, struct bhi_check_result *result);
+
+/* The shared file is the result's from now on. Context: any. */
+void bhi_check_stage_give(struct bhi_check_stage *stage, struct bhi_check_result *result);
+
+/* Start the subject on @stage, in its slot (processes.h). 0 or -errno; as
+ * bhi_check_launch(). Context: may wait. */
+int bhi_check_start_subject(
+	const struct bhi_check_stage *stage, int slot, struct bhi_check_child *ret);
+
+/* How it ended: what bhi_check_watch() and wait4(2) say. Context: any. */
+struct rusage;
+void bhi_check_result_set_end(struct bhi_check_result *result,
+	const struct bhi_check_child *child, enum bhi_check_end end, int status,
+	const struct rusage *usage);
 
 #endif

@@ -259,22 +259,32 @@ static void fill_test(struct bhi_check_work *work, const struct bhi_check_point 
 	free(seen->injected.places);
 }
 
+int bhi_check_judge(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, const struct bhi_check_result *result,
+	struct bhi_check_test *ret)
+{
+	struct bhi_check_seen seen;
+	char *difference = NULL;
+	int r;
+
+	fill_seen(work, result, &seen);
+	r = compare_output(work, slot, result, &seen, &difference);
+	fill_test(work, point, result, &seen, difference, ret);
+	if (r)
+		bhi_check_test_fini(ret);
+	return r;
+}
+
 static int try_once(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret)
 {
 	struct bhi_check_result result;
-	struct bhi_check_seen seen;
-	char *difference = NULL;
 	int r = run_point(work, slot, point, &result);
 
 	if (r)
 		return r;
-	fill_seen(work, &result, &seen);
-	r = compare_output(work, slot, &result, &seen, &difference);
-	fill_test(work, point, &result, &seen, difference, ret);
+	r = bhi_check_judge(work, slot, point, &result, ret);
 	bhi_check_result_fini(&result);
-	if (r)
-		bhi_check_test_fini(ret);
 	return r;
 }
 
@@ -289,7 +299,7 @@ static bool has_hung_before(struct bhi_check_work *work, uint64_t site)
 	return found;
 }
 
-static bool needs_confirmation(struct bhi_check_work *work,
+bool bhi_check_needs_confirmation(struct bhi_check_work *work,
 	const struct bhi_check_point *point, enum bhi_check_class class)
 {
 	switch (class) {
@@ -325,30 +335,42 @@ void bhi_check_say_error(const struct bhi_check_work *work, int error)
 		bhi_errf("bulkhead: check: a run: %s\n", strerror(-error));
 }
 
-int bhi_check_try(struct bhi_check_work *work, int slot,
-	const struct bhi_check_point *point, struct bhi_check_test *ret)
+int bhi_check_confirm(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, struct bhi_check_test *test)
 {
-	struct bhi_check_test first, second;
-	int r = try_once(work, slot, point, &first);
+	struct bhi_check_test second;
+	int r = try_once(work, slot, point, &second);
 
 	if (r)
 		return r;
-	if (needs_confirmation(work, point, first.class) && !bhi_load(&work->stop)) {
-		r = try_once(work, slot, point, &second);
+	if (second.class > test->class && second.class != BHI_CHECK_UNREACHED) {
+		bhi_check_test_fini(test);
+		*test = second;
+		pthread_mutex_lock(&work->lock);
+		work->session.nr_unconfirmed++;
+		pthread_mutex_unlock(&work->lock);
+	} else {
+		bhi_check_test_fini(&second);
+	}
+	return 0;
+}
+
+int bhi_check_try(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, struct bhi_check_test *ret)
+{
+	struct bhi_check_test test;
+	int r = try_once(work, slot, point, &test);
+
+	if (r)
+		return r;
+	if (bhi_check_needs_confirmation(work, point, test.class) &&
+		!bhi_load(&work->stop)) {
+		r = bhi_check_confirm(work, slot, point, &test);
 		if (r) {
-			bhi_check_test_fini(&first);
+			bhi_check_test_fini(&test);
 			return r;
 		}
-		if (second.class > first.class && second.class != BHI_CHECK_UNREACHED) {
-			bhi_check_test_fini(&first);
-			first = second;
-			pthread_mutex_lock(&work->lock);
-			work->session.nr_unconfirmed++;
-			pthread_mutex_unlock(&work->lock);
-		} else {
-			bhi_check_test_fini(&second);
-		}
 	}
-	*ret = first;
+	*ret = test;
 	return 0;
 }

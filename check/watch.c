@@ -11,10 +11,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "clock.h"
 #include "pages.h"
 #include "processes.h"
 
@@ -38,10 +38,7 @@ struct watch {
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+	return bhi_check_now() / NS_PER_MS;
 }
 
 /* Whether the child ended within @ms. Its page calls are answered meanwhile. */

@@ -63,6 +63,10 @@ static void put_session(struct bhi_out *out, const struct bhi_check_session *ses
 		put_number(out, "loader_calls", session->nr_loader_calls);
 		put_number(out, "other_calls", session->nr_other_calls);
 	}
+	if (session->nr_copies || session->copy_reason)
+		put_number(out, "copies", session->nr_copies);
+	if (session->copy_reason)
+		bhi_json_str(out, "no_more_copies_for", session->copy_reason);
 	put_number(out, "left_out", session->nr_left_out);
 	put_number(out, "unconfirmed", session->nr_unconfirmed);
 	bhi_json_begin(out, "by_class", '{');

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <sys/syscall.h>
 
+#include "copy.h"
 #include "pages.h"
 #include "settings.h"
 #include "stack.h"
@@ -117,6 +118,8 @@ bool bhi_inject_slow(enum bhi_check_function function, size_t size, const void *
 	call = __atomic_add_fetch(&shared->nr_calls, 1, __ATOMIC_RELAXED);
 	if (bhi_subject.hint && call < bhi_subject.hint)
 		return false;
+	if (order->action == BHI_CHECK_COPY)
+		return bhi_copy_meet(function, size, call);
 	if (order->action == BHI_CHECK_SETTINGS)
 		return !bhi_thread.benign && bhi_settings_fail(function, size, call);
 	if (order->action != BHI_CHECK_INJECT) {

@@ -33,7 +33,7 @@
 #define BHI_CHECK_ASK_SIGNAL SIGSTKFLT
 
 #define BHI_CHECK_MAGIC   0x6268636b
-#define BHI_CHECK_VERSION 3
+#define BHI_CHECK_VERSION 4
 
 #define BHI_CHECK_MAX_DEPTH   256 /* frames of a stack; deeper ones are cut, and say so */
 #define BHI_CHECK_MAX_STACKS  (1u << 16)
@@ -65,6 +65,7 @@ enum bhi_check_action {
 	BHI_CHECK_COUNT,  /* count calls and nothing else: what the interposer costs */
 	BHI_CHECK_INJECT,
 	BHI_CHECK_SETTINGS, /* as .settings say; only the stacks of what fails are kept */
+	BHI_CHECK_COPY,     /* nothing fails here; copies are made as .copies say */
 };
 
 /* The text that `bulkhead fail` hands on, with its final 0. */
@@ -162,6 +163,67 @@ struct bhi_check_window {
 	uint64_t break_address; /* of the C library's copy of the break; 0 not known */
 };
 
+/*
+ * Copies of a run. The subject goes on as if nothing failed; where it comes to one of
+ * .points it is copied, the call fails in the copy, and it waits until the copy has ended
+ * and what the copy may have left behind in what they share is put right: offsets of open
+ * files by the subject, the output and this file by the runner. .state is a futex, and
+ * says whose turn it is:
+ *
+ *	ASKED    subject to runner: at point .at, and nothing is in the way
+ *	GRANTED  runner to subject: .order and .mark are the copy's
+ *	MADE     subject to runner: the copy is .pid, a child of the runner as it is
+ *itself OVER     runner to subject: it has ended, and all is as it was; or, after ASKED,
+ *	         no copy is wanted here
+ *	REFUSED  either to the other: no copies from now on, for .reason
+ *	ENDED    subject to runner: no more points will come
+ */
+enum bhi_check_copy_state {
+	BHI_CHECK_COPY_NONE,
+	BHI_CHECK_COPY_ASKED,
+	BHI_CHECK_COPY_GRANTED,
+	BHI_CHECK_COPY_MADE,
+	BHI_CHECK_COPY_OVER,
+	BHI_CHECK_COPY_REFUSED,
+	BHI_CHECK_COPY_ENDED,
+};
+
+/* What a copy would not have as the subject has it, or would change for it. */
+enum bhi_check_copy_reason {
+	BHI_CHECK_COPY_SOUND,
+	BHI_CHECK_COPY_THREADS,
+	BHI_CHECK_COPY_CHILDREN,
+	BHI_CHECK_COPY_MEMORY, /* shared and writable */
+	BHI_CHECK_COPY_FILES,  /* open for writing, or too many */
+	BHI_CHECK_COPY_OTHERS, /* descriptors that are no files: pipes, sockets... */
+	BHI_CHECK_COPY_LOCKS,  /* on files */
+	BHI_CHECK_COPY_TIMERS,
+	BHI_CHECK_COPY_FAILED, /* the system did not make one */
+	BHI_CHECK_COPY_NR_REASONS,
+};
+
+#define BHI_CHECK_MAX_COPIES 256
+#define BHI_CHECK_MARK_SIZE  160
+
+struct bhi_check_copy_point {
+	uint64_t stack; /* hash */
+	uint64_t call;  /* ascending */
+};
+
+struct bhi_check_copies {
+	/* written by the runner before the start */
+	uint32_t nr_points;
+	struct bhi_check_copy_point points[BHI_CHECK_MAX_COPIES];
+	/* The files that take the output: standard output and error. */
+	uint64_t output_devices[2], output_inodes[2];
+	/* Written by the side whose turn it is. */
+	uint32_t state; /* atomic */
+	uint32_t at;
+	int32_t pid;
+	uint32_t reason;
+	char mark[BHI_CHECK_MARK_SIZE]; /* as in the environment */
+};
+
 struct bhi_check_shared {
 	uint32_t magic;
 	uint32_t version;
@@ -174,8 +236,10 @@ struct bhi_check_shared {
 	 * byte of the text. */
 	uint32_t refused_at;
 	char refused[128];
+	struct bhi_check_copies copies;
 
-	/* atomic, written by the subject */
+	/* atomic, written by the subject; from here to .nr_modules it is put back after a
+	 * copy */
 	uint32_t started; /* the constructor ran, in the first process */
 	int32_t first_pid;
 	uint64_t nr_calls; /* eligible calls, all followed processes */

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "crash.h"
 #include "pages.h"
 #include "real.h"
@@ -165,6 +166,8 @@ static void attach(char **environment)
 	bhi_pages_start();
 	if (shared->order.action == BHI_CHECK_SETTINGS)
 		bhi_settings_start();
+	if (shared->order.action == BHI_CHECK_COPY)
+		bhi_copy_start();
 	(void)pthread_atfork(NULL, NULL, after_fork_in_child);
 	bhi_store_release(&bhi_subject.is_on, true);
 	bhi_store_release(&shared->started, 1);

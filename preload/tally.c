@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include "copy.h"
+
 #define NR_SLOTS 256
 
 static struct {
@@ -66,4 +68,5 @@ void bhi_tally_report(void)
 	shared->live_bytes = sum.bytes;
 	shared->locks_held = sum.locks > 0 ? (uint32_t)sum.locks : 0;
 	bhi_store_release(&shared->exit_seen, 1);
+	bhi_copy_end();
 }

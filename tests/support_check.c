@@ -91,3 +91,34 @@ uint64_t support_call_of_size(const struct bhi_check_result *recorded, uint64_t 
 	}
 	ck_abort_msg("no call for %lu bytes was recorded", (unsigned long)size);
 }
+
+static void execute(void *arg)
+{
+	const char *script = arg;
+
+	execl("/bin/sh", "sh", "-c", script, NULL);
+	perror("sh");
+	exit(125);
+}
+
+void support_shell(struct support_output *ret, int status, const char *script)
+{
+	static const char *folder;
+
+	if (SUPPORT_SANITIZED)
+		support_skip("an interposer and a sanitizer both replace malloc");
+	if (!folder) {
+		folder = support_dir();
+		setenv("XDG_STATE_HOME", folder, 1);
+		ck_assert_int_eq(chdir(folder), 0);
+	}
+	support_capture(execute, (void *)(uintptr_t)script, ret);
+	ck_assert_msg(support_exit_status(ret) == status, "%s: %d\n%s%s", script,
+		support_exit_status(ret), ret->out, ret->err);
+}
+
+void support_assert_says(const struct support_output *output, const char *part)
+{
+	ck_assert_msg(support_contains(output->out, part), "no \"%s\" in:\n%s%s", part,
+		output->out, output->err);
+}

@@ -72,12 +72,6 @@ static void check_subject(const char *options, const char *program, const char *
 	run_call(&call, ret);
 }
 
-static void assert_says(const struct support_output *output, const char *part)
-{
-	ck_assert_msg(support_contains(output->out, part), "no \"%s\" in:\n%s%s", part,
-		output->out, output->err);
-}
-
 /* The first ID of this class in a report. */
 static const char *find_id(const struct support_output *output, const char *class)
 {
@@ -98,21 +92,25 @@ START_TEST(each_cause_is_one_finding)
 
 	check_subject("", "mixed", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "SIGSEGV in print_name when malloc in set_name fails");
-	assert_says(
+	support_assert_says(
+		&output, "SIGSEGV in print_name when malloc in set_name fails");
+	support_assert_says(
 		&output, "2 tests; 2 calls with 2 stacks of the clean run lead to it");
-	assert_says(&output,
+	support_assert_says(&output,
 		"the output is wrong and nothing says so when malloc in find "
 		"fails");
-	assert_says(&output, "difference: line 3 is missing: \"found\"");
-	assert_says(&output,
+	support_assert_says(&output, "difference: line 3 is missing: \"found\"");
+	support_assert_says(&output,
 		"ends by its own policy in memory_exhausted when malloc in mixed "
 		"fails");
-	assert_says(&output, "2 tests, 3 calls with 1 stacks: subject: memory exhausted");
-	assert_says(&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort. "
-			     "Tests that were handled: 1, absorbed: 0.");
-	assert_says(&output, "7 calls with 5 stacks seen; 5 stacks tested at 6 points");
-	assert_says(&output, "injected by bulkhead");
+	support_assert_says(
+		&output, "2 tests, 3 calls with 1 stacks: subject: memory exhausted");
+	support_assert_says(&output,
+		"Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort. "
+		"Tests that were handled: 1, absorbed: 0.");
+	support_assert_says(
+		&output, "7 calls with 5 stacks seen; 5 stacks tested at 6 points");
+	support_assert_says(&output, "injected by bulkhead");
 	support_output_fini(&output);
 }
 END_TEST
@@ -124,7 +122,8 @@ START_TEST(a_program_that_handles_all_is_clean)
 	check_subject("", "clean", NULL, &output);
 	ck_assert_str_eq(output.err, "");
 	ck_assert_int_eq(support_exit_status(&output), 0);
-	assert_says(&output, "Findings: none. Tests that were handled: 1, absorbed: 1.");
+	support_assert_says(
+		&output, "Findings: none. Tests that were handled: 1, absorbed: 1.");
 	support_output_fini(&output);
 }
 END_TEST
@@ -138,11 +137,11 @@ START_TEST(the_last_call_of_a_stack_is_tried_too)
 	support_output_fini(&output);
 	check_subject("", "last", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "SIGSEGV in last when malloc in last fails");
+	support_assert_says(&output, "SIGSEGV in last when malloc in last fails");
 	support_output_fini(&output);
 	check_subject("--exhaustive --mode burst=4", "last", NULL, &output);
-	assert_says(&output, "4 tests; 10 calls with 1 stacks");
-	assert_says(&output, "10 points");
+	support_assert_says(&output, "4 tests; 10 calls with 1 stacks");
+	support_assert_says(&output, "10 points");
 	support_output_fini(&output);
 }
 END_TEST
@@ -153,8 +152,8 @@ START_TEST(what_varies_is_masked_and_said)
 
 	check_subject("", "unstable", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "note: standard output differs in 1 of 2 lines");
-	assert_says(&output, "Findings: 1 wrong-output-silent.");
+	support_assert_says(&output, "note: standard output differs in 1 of 2 lines");
+	support_assert_says(&output, "Findings: 1 wrong-output-silent.");
 	support_output_fini(&output);
 	check_subject("--compare none", "unstable", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 0);
@@ -180,7 +179,7 @@ START_TEST(files_that_a_run_leaves_are_compared_in_its_copy)
 	support_write_file(folder, "a", "one\ntwo\n");
 	run_call(&call, &output);
 	ck_assert_str_eq(output.err, "");
-	assert_says(
+	support_assert_says(
 		&output, "note: the list of the files it leaves differs in 1 of 4 lines");
 	ck_assert(!support_contains(output.out, "wrong-output-silent-"));
 	support_output_fini(&output);
@@ -190,7 +189,7 @@ START_TEST(files_that_a_run_leaves_are_compared_in_its_copy)
 	call.argv[8] = "-c";
 	call.argv[9] = "sort a >d; echo done";
 	run_call(&call, &output);
-	assert_says(&output, "difference: files: ");
+	support_assert_says(&output, "difference: files: ");
 	snprintf(path, sizeof(path), "%s/d", folder);
 	ck_assert_int_ne(access(path, F_OK), 0);
 	support_output_fini(&output);
@@ -203,8 +202,8 @@ START_TEST(a_hang_ends_at_the_time_limit)
 
 	check_subject("--timeout 700ms", "hang", NULL, &output);
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "loops for ever in hang when malloc in hang fails");
-	assert_says(&output, "then it stays here:");
+	support_assert_says(&output, "loops for ever in hang when malloc in hang fails");
+	support_assert_says(&output, "then it stays here:");
 	support_output_fini(&output);
 }
 END_TEST
@@ -235,7 +234,7 @@ START_TEST(a_finding_is_repeated_by_its_id)
 	check_subject(options, "mixed", NULL, &output);
 	ck_assert_str_eq(output.err, "");
 	ck_assert_int_eq(support_exit_status(&output), 1);
-	assert_says(&output, "1 stacks tested at 1 points");
+	support_assert_says(&output, "1 stacks tested at 1 points");
 	ck_assert_str_eq(find_id(&output, "crash"), id);
 	support_output_fini(&output);
 	/* Nobody left a state: it is looked for. */
@@ -243,7 +242,7 @@ START_TEST(a_finding_is_repeated_by_its_id)
 		id);
 	check_subject(options, "mixed", NULL, &output);
 	ck_assert(support_contains(output.err, "looking for it"));
-	assert_says(&output, "1 stacks tested at 1 points");
+	support_assert_says(&output, "1 stacks tested at 1 points");
 	ck_assert_int_eq(support_exit_status(&output), 1);
 	ck_assert_str_eq(find_id(&output, "crash"), id);
 	support_output_fini(&output);
@@ -259,11 +258,12 @@ START_TEST(what_a_budget_left_undone_the_next_call_does)
 	struct support_output output;
 
 	check_subject("--budget 1ms -j 1", "mixed", NULL, &output);
-	assert_says(&output, "The budget is used up");
+	support_assert_says(&output, "The budget is used up");
 	support_output_fini(&output);
 	check_subject("", "mixed", NULL, &output);
-	assert_says(&output, "tested at 6 points, 6 runs");
-	assert_says(&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort.");
+	support_assert_says(&output, "tested at 6 points, 6 runs");
+	support_assert_says(
+		&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort.");
 	support_output_fini(&output);
 }
 END_TEST
@@ -435,8 +435,8 @@ START_TEST(jq_ends_by_its_own_policy)
 	struct support_output output;
 
 	run_call(&call, &output);
-	assert_says(&output, "error: cannot allocate memory");
-	assert_says(&output, " policy-abort");
+	support_assert_says(&output, "error: cannot allocate memory");
+	support_assert_says(&output, " policy-abort");
 	ck_assert(!support_contains(output.out, "memory-corruption-"));
 	support_output_fini(&output);
 }
@@ -464,7 +464,7 @@ START_TEST(lua_handles_every_failure)
 
 	run_call(&call, &output);
 	ck_assert_int_eq(support_exit_status(&output), 0);
-	assert_says(&output, "Findings: none.");
+	support_assert_says(&output, "Findings: none.");
 	support_output_fini(&output);
 }
 END_TEST

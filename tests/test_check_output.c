@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "support.h"
 #include "support_check.h"
@@ -12,44 +11,12 @@
 #define CHECK "\"$BH_COMMAND\" check -q "
 #define MIXED "-- \"$BH_SUBJECTS/subject_session\" mixed"
 
-static void execute(void *arg)
-{
-	const char *script = arg;
-
-	execl("/bin/sh", "sh", "-c", script, NULL);
-	perror("sh");
-	exit(125);
-}
-
-/* A line of the shell, in the folder of the test. */
-static void run(struct support_output *ret, int status, const char *script)
-{
-	static const char *folder;
-
-	if (SUPPORT_SANITIZED)
-		support_skip("an interposer and a sanitizer both replace malloc");
-	if (!folder) {
-		folder = support_dir();
-		setenv("XDG_STATE_HOME", folder, 1);
-		ck_assert_int_eq(chdir(folder), 0);
-	}
-	support_capture(execute, (void *)(uintptr_t)script, ret);
-	ck_assert_msg(support_exit_status(ret) == status, "%s: %d\n%s%s", script,
-		support_exit_status(ret), ret->out, ret->err);
-}
-
 static void run_quietly(int status, const char *script)
 {
 	struct support_output output;
 
-	run(&output, status, script);
+	support_shell(&output, status, script);
 	support_output_fini(&output);
-}
-
-static void assert_says(const struct support_output *output, const char *part)
-{
-	ck_assert_msg(support_contains(output->out, part), "no \"%s\" in:\n%s%s", part,
-		output->out, output->err);
 }
 
 static void assert_file_has(const char *file, const char *part)
@@ -64,10 +31,11 @@ START_TEST(each_report_goes_to_its_file)
 {
 	struct support_output output;
 
-	run(&output, 1,
+	support_shell(&output, 1,
 		CHECK "--json=a.json --sarif a.sarif --junit a.xml --html a.html "
 		      "--write-baseline a.txt " MIXED);
-	assert_says(&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort.");
+	support_assert_says(
+		&output, "Findings: 1 crash, 1 wrong-output-silent, 1 policy-abort.");
 	support_output_fini(&output);
 	assert_file_has("a.json", "\"schema\": \"bulkhead-check\"");
 	assert_file_has("a.sarif", "\"version\": \"2.1.0\"");
@@ -81,11 +49,11 @@ START_TEST(one_report_takes_the_place_of_the_text)
 {
 	struct support_output output;
 
-	run(&output, 1, CHECK "--junit - " MIXED);
+	support_shell(&output, 1, CHECK "--junit - " MIXED);
 	ck_assert(!strncmp(output.out, "<?xml", 5));
 	ck_assert(!support_contains(output.out, "Findings:"));
 	support_output_fini(&output);
-	run(&output, 2, CHECK "--junit - --json " MIXED);
+	support_shell(&output, 2, CHECK "--junit - --json " MIXED);
 	ck_assert(support_contains(output.err, "only one report"));
 	support_output_fini(&output);
 }
@@ -96,12 +64,12 @@ START_TEST(a_file_that_cannot_be_written_is_a_mistake)
 {
 	struct support_output output;
 
-	run(&output, 2, CHECK "--html none/a.html " MIXED);
+	support_shell(&output, 2, CHECK "--html none/a.html " MIXED);
 	ck_assert_str_eq(output.out, "");
 	ck_assert_str_eq(
 		output.err, "bulkhead: check: none/a.html: No such file or directory\n");
 	support_output_fini(&output);
-	run(&output, 2, CHECK "--baseline none.txt " MIXED);
+	support_shell(&output, 2, CHECK "--baseline none.txt " MIXED);
 	ck_assert(support_contains(output.err, "bulkhead: check: none.txt"));
 	support_output_fini(&output);
 }
@@ -112,29 +80,30 @@ START_TEST(what_is_in_the_baseline_does_not_fail)
 	struct support_output output;
 
 	run_quietly(1, CHECK "--write-baseline a.txt " MIXED);
-	run(&output, 0,
+	support_shell(&output, 0,
 		"echo 'crash-00000000 crash' >>a.txt; " CHECK "--baseline a.txt " MIXED);
-	assert_says(&output, "Known, from the baseline:\n  crash-");
-	assert_says(&output, "Findings: none.");
-	assert_says(
+	support_assert_says(&output, "Known, from the baseline:\n  crash-");
+	support_assert_says(&output, "Findings: none.");
+	support_assert_says(
 		&output, "In the baseline, and not found any more:\n  crash-00000000\n");
 	support_output_fini(&output);
-	run(&output, 1, "grep -v ^wrong a.txt >b.txt; " CHECK "--baseline b.txt " MIXED);
-	assert_says(&output, "Findings: 1 wrong-output-silent.");
+	support_shell(&output, 1,
+		"grep -v ^wrong a.txt >b.txt; " CHECK "--baseline b.txt " MIXED);
+	support_assert_says(&output, "Findings: 1 wrong-output-silent.");
 	support_output_fini(&output);
 	/* Of a part nobody knows what the rest would show. */
-	run(&output, 0, CHECK "--shard 1/2 --baseline a.txt " MIXED);
+	support_shell(&output, 0, CHECK "--shard 1/2 --baseline a.txt " MIXED);
 	ck_assert(!support_contains(output.out, "not found any more"));
 	support_output_fini(&output);
-	run(&output, 0,
+	support_shell(&output, 0,
 		CHECK "--shard 1/2 --fail-on memory-corruption --json=1.json " MIXED
 		      ">one; \"$BH_COMMAND\" check merge --baseline a.txt 1.json");
 	ck_assert(!support_contains(output.out, "not found any more"));
 	support_output_fini(&output);
-	run(&output, 0,
+	support_shell(&output, 0,
 		CHECK "--shard 2/2 --fail-on memory-corruption --json=2.json " MIXED
 		      ">two; \"$BH_COMMAND\" check merge --baseline a.txt 1.json 2.json");
-	assert_says(&output, "not found any more:\n  crash-00000000\n");
+	support_assert_says(&output, "not found any more:\n  crash-00000000\n");
 	support_output_fini(&output);
 }
 END_TEST
@@ -143,19 +112,21 @@ START_TEST(what_is_suppressed_does_not_fail)
 {
 	struct support_output output;
 
-	run(&output, 1,
+	support_shell(&output, 1,
 		"printf 'crash print_name * # one\\ncrash none * # two\\n' >a; "
 		"printf 'wrong* find * # three\\n' >b; " CHECK "--suppressions a " MIXED);
-	assert_says(&output, "Findings: 1 wrong-output-silent, 1 policy-abort.");
+	support_assert_says(&output, "Findings: 1 wrong-output-silent, 1 policy-abort.");
 	support_output_fini(&output);
-	run(&output, 0, CHECK "--suppressions a --suppressions b " MIXED);
-	assert_says(&output, "Suppressed:\n  crash-");
-	assert_says(&output, "    # one\n");
-	assert_says(&output, "    # three\n");
-	assert_says(&output, "Findings: 1 policy-abort.");
-	assert_says(&output, "Suppressions that nothing matched:\n  a:2: crash none *\n");
+	support_shell(&output, 0, CHECK "--suppressions a --suppressions b " MIXED);
+	support_assert_says(&output, "Suppressed:\n  crash-");
+	support_assert_says(&output, "    # one\n");
+	support_assert_says(&output, "    # three\n");
+	support_assert_says(&output, "Findings: 1 policy-abort.");
+	support_assert_says(
+		&output, "Suppressions that nothing matched:\n  a:2: crash none *\n");
 	support_output_fini(&output);
-	run(&output, 2, "echo 'crash * *' >a; " CHECK "--suppressions a " MIXED);
+	support_shell(
+		&output, 2, "echo 'crash * *' >a; " CHECK "--suppressions a " MIXED);
 	ck_assert(support_contains(output.err, "a:1:"));
 	support_output_fini(&output);
 }
@@ -199,9 +170,9 @@ static void check_shards(const char *command)
 		"[ $? -le 1 ] || exit 4; done; " CHECK "--json=whole.json -- %s",
 		command, command);
 	run_quietly(1, script);
-	run(&output, 1,
+	support_shell(&output, 1,
 		"\"$BH_COMMAND\" check merge --json=merged.json 3.json 1.json 2.json");
-	assert_says(&output, "bulkhead check: ");
+	support_assert_says(&output, "bulkhead check: ");
 	support_output_fini(&output);
 	whole = list_findings("whole.json");
 	merged = list_findings("merged.json");
@@ -228,7 +199,7 @@ START_TEST(a_merge_has_the_options_of_output)
 	struct support_output output;
 
 	run_quietly(1, CHECK "--json=a.json " MIXED);
-	run(&output, 0,
+	support_shell(&output, 0,
 		"\"$BH_COMMAND\" check merge --fail-on memory-corruption --sarif - "
 		"a.json");
 	ck_assert(support_json_valid(output.out));
@@ -243,21 +214,21 @@ START_TEST(mistakes_in_a_merge_are_told)
 {
 	struct support_output output;
 
-	run(&output, 2, "\"$BH_COMMAND\" check merge");
+	support_shell(&output, 2, "\"$BH_COMMAND\" check merge");
 	ck_assert(support_contains(output.err, "bulkhead: check merge: which reports?"));
 	support_output_fini(&output);
-	run(&output, 2, "echo '{' >a; \"$BH_COMMAND\" check merge a");
+	support_shell(&output, 2, "echo '{' >a; \"$BH_COMMAND\" check merge a");
 	ck_assert(support_contains(output.err, "bulkhead: check merge: a:"));
 	support_output_fini(&output);
-	run(&output, 2, "\"$BH_COMMAND\" check merge --samples 1 a");
+	support_shell(&output, 2, "\"$BH_COMMAND\" check merge --samples 1 a");
 	ck_assert_str_eq(output.err, "bulkhead: check merge: --samples: no such option; "
 				     "'bulkhead help check merge' lists them\n");
 	support_output_fini(&output);
-	run(&output, 0, "\"$BH_COMMAND\" help check merge");
-	assert_says(&output, "Usage: bulkhead check merge ");
+	support_shell(&output, 0, "\"$BH_COMMAND\" help check merge");
+	support_assert_says(&output, "Usage: bulkhead check merge ");
 	support_output_fini(&output);
 	/* A program of this name. */
-	run(&output, 2, "\"$BH_COMMAND\" check -- merge");
+	support_shell(&output, 2, "\"$BH_COMMAND\" check -- merge");
 	ck_assert(!support_contains(output.err, "check merge"));
 	support_output_fini(&output);
 }

@@ -803,7 +803,10 @@ END_TEST
 /* In place there would be room, but not within the limit. */
 static int fail_to_grow(void *arg)
 {
-	static const size_t from[] = {40 * KIB, 100 * KIB, MIB, 3 * MIB};
+	/* The last one has room in its own areas; the one before has to move. */
+	static const size_t from[] = {40 * KIB, 100 * KIB, MIB, 3 * MIB, 3 * MIB + KIB};
+	static const size_t to[] = {
+		80 * KIB, 200 * KIB, 2 * MIB, 6 * MIB, 3 * MIB + 100 * KIB};
 
 	for (size_t i = 0; i < bhi_array_size(from); i++) {
 		char *p = bh_malloc(from[i]);
@@ -812,13 +815,13 @@ static int fail_to_grow(void *arg)
 		memset(p, 'f', from[i]);
 		support_set(arg, BH_MAX, usage + 32 * KIB);
 		errno = 0;
-		ck_assert_ptr_null(bh_realloc(p, from[i] * 2));
+		ck_assert_ptr_null(bh_realloc(p, to[i]));
 		ck_assert_int_eq(errno, ENOMEM);
 		ck_assert(is_filled(p, from[i], 'f'));
 		ck_assert_uint_eq(support_usage(arg), bytes_here());
 		ck_assert_int_eq(bh_audit(), 0);
 		support_set(arg, BH_MAX, 16 * MIB);
-		p = bh_realloc(p, from[i] * 2);
+		p = bh_realloc(p, to[i]);
 		ck_assert(is_filled(p, from[i], 'f'));
 		bh_free(p);
 	}

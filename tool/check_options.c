@@ -35,6 +35,7 @@ const struct bhi_command_option bhi_check_option_table[] = {
 	[BHI_CHECK_OPTION_REPLAY] = {"replay", true, 0},
 	[BHI_CHECK_OPTION_GDB] = {"gdb", false, 0},
 	[BHI_CHECK_OPTION_STATE] = {"state", true, 0},
+	[BHI_CHECK_OPTION_FAST] = {"fast", false, 0},
 	[BHI_CHECK_OPTION_FRESH] = {"fresh", false, 0},
 	[BHI_CHECK_OPTION_QUIET] = {"quiet", false, 'q'},
 	[BHI_CHECK_NR_OPTIONS] = {NULL, false, 0},
@@ -257,11 +258,23 @@ enum bhi_exit bhi_check_options_read(
 	ret->expected_exit = (int)expected;
 	ret->budget_ns = budget_ms * 1000000;
 	ret->jobs = (unsigned)jobs;
+	ret->fast = value_of(options, BHI_CHECK_OPTION_FAST) != NULL;
 	ret->fresh = value_of(options, BHI_CHECK_OPTION_FRESH) != NULL;
 	ret->quiet = value_of(options, BHI_CHECK_OPTION_QUIET) != NULL;
 	if (value_of(options, BHI_CHECK_OPTION_GDB) &&
 		!value_of(options, BHI_CHECK_OPTION_REPLAY)) {
 		bhi_errf("bulkhead: check: --gdb: which finding? --replay ID says\n");
+		return BHI_EXIT_USAGE;
+	}
+	if (ret->fast &&
+		(ret->setup.pages || ret->setup.follow_children || ret->setup.copy_dir)) {
+		bhi_errf("bulkhead: check: --fast: not with %s: %s\n",
+			ret->setup.pages             ? "--mode pages"
+			: ret->setup.follow_children ? "--children follow"
+						     : "--copy",
+			ret->setup.pages             ? "the runner has to answer"
+			: ret->setup.follow_children ? "only one process is copied"
+						     : "copies would share the folder");
 		return BHI_EXIT_USAGE;
 	}
 	if (value_of(options, BHI_CHECK_OPTION_GDB) && ret->setup.pages) {

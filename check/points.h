@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What is to be tested and what has been. Several threads; they take .lock. */
+#ifndef BHI_CHECK_POINTS_H
+#define BHI_CHECK_POINTS_H
+
+#include "session.h"
+
+/*
+ * Up to @most places in .points that nobody has taken; how many, and 0 when there are no
+ * more or the session is to end. One that is taken alone is not one to be left out; of
+ * several, ask bhi_check_leave_out() when its turn comes. Context: may wait.
+ */
+size_t bhi_check_take_points(struct bhi_check_work *work, size_t *ret, size_t most);
+
+/* Whether the session is to end, for its budget or another reason. Context: may wait. */
+bool bhi_check_is_over(struct bhi_check_work *work);
+
+/* Whether the point's site hangs and hangs, and this is not one of the few that are tried
+ * nevertheless; then the session counts it. Context: may wait. */
+bool bhi_check_leave_out(struct bhi_check_work *work, size_t at);
+
+/* What bhi_check_try() returned of it; takes over what @test owns. Context: may wait. */
+void bhi_check_finish_point(
+	struct bhi_check_work *work, size_t at, int r, const struct bhi_check_test *test);
+
+/* Count the test at this place. Context: the lock is held, or there are no workers. */
+void bhi_check_note_test(struct bhi_check_work *work, size_t at);
+
+#endif
