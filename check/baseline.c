@@ -8,6 +8,8 @@
 
 #include "base/compiler.h"
 
+#include "write.h"
+
 #define FILE_MAX ((size_t)1 << 30)
 
 struct reader {
@@ -103,6 +105,7 @@ static int take_json(struct reader *reader, const char *text, size_t size)
 	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);
 	json_t *findings = json_object_get(root, "findings");
 	const char *schema = json_string_value(json_object_get(root, "schema"));
+	json_int_t version = json_integer_value(json_object_get(root, "schema_version"));
 	int r = 0;
 
 	if (!root)
@@ -112,6 +115,9 @@ static int take_json(struct reader *reader, const char *text, size_t size)
 	if (!schema || strcmp(schema, "bulkhead-check") || !json_is_array(findings))
 		r = bhi_check_error_set(reader->error, reader->file, 0, 0,
 			"is no report of bulkhead check");
+	else if (version != BHI_CHECK_JSON_VERSION)
+		r = bhi_check_error_set(reader->error, reader->file, 0, 0,
+			"schema_version: is not 1, which is all that is known");
 	for (size_t i = 0; i < json_array_size(findings) && !r; i++) {
 		json_t *finding = json_array_get(findings, i);
 		const char *id = json_string_value(json_object_get(finding, "id"));
@@ -187,6 +193,7 @@ int bhi_check_baseline_read(
 void bhi_check_baseline_apply(
 	struct bhi_check_baseline *baseline, struct bhi_check_session *session)
 {
+	session->has_baseline = true;
 	for (size_t i = 0; i < session->nr_findings && baseline->nr; i++) {
 		struct bhi_check_baseline_entry wanted = {.id = ""}, *entry;
 

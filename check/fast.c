@@ -23,6 +23,7 @@
 
 /* A run more for each, and what is in the way is found out this often. */
 #define BATCH 64
+_Static_assert(BATCH <= BHI_CHECK_MAX_COPIES, "one run serves for a batch");
 
 enum state {
 	TO_DO,

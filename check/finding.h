@@ -133,6 +133,7 @@ struct bhi_check_session {
 	size_t nr_tests;
 	struct bhi_check_finding *findings; /* worst first */
 	size_t nr_findings;
+	bool has_baseline; /* .is_known of them means something */
 	uint64_t nr_calls;
 	uint64_t nr_points; /* planned; those without a test were left out */
 	/* Mode pages: of the loader, and of the C library for itself; not tested */

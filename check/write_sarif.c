@@ -253,7 +253,9 @@ static void put_result(struct writer *writer, const struct bhi_check_finding *fi
 	bhi_json_begin(out, "partialFingerprints", '{');
 	bhi_json_str(out, "bulkheadFinding/v1", finding->id);
 	bhi_json_end(out, '}');
-	bhi_json_str(out, "baselineState", finding->is_known ? "unchanged" : "new");
+	if (writer->session->has_baseline)
+		bhi_json_str(
+			out, "baselineState", finding->is_known ? "unchanged" : "new");
 	put_suppressions(out, finding);
 	bhi_json_u64(out, "occurrenceCount", bhi_max(finding->nr_tests, (size_t)1));
 	put_paths(writer, finding->example);

@@ -115,6 +115,34 @@ START_TEST(each_cause_is_one_finding)
 }
 END_TEST
 
+static const struct cxx {
+	const char *what;
+	int status;
+	const char *says;
+} cxx[] = {
+	{"caught", 0, "Findings: none. Tests that were handled: 1"},
+	{"uncaught", 0, "Findings: 1 policy-abort."},
+	{"nothrow", 0, "Findings: none. Tests that were handled: 0"},
+	{"unchecked", 1, "SIGSEGV in"},
+	{"aligned", 0, "Findings: none. Tests that were handled: 1"},
+	{"noexcept", 0, "Findings: 1 policy-abort."},
+};
+#define NR_CXX ((int)(sizeof(cxx) / sizeof(cxx[0])))
+
+START_TEST(operator_new_throws_or_gives_null)
+{
+	struct support_output output;
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--",
+				    support_subject("subject_cxx"), cxx[_i].what}};
+
+	run_call(&call, &output);
+	ck_assert_msg(support_exit_status(&output) == cxx[_i].status, "%s: %s%s",
+		cxx[_i].what, output.out, output.err);
+	support_assert_says(&output, cxx[_i].says);
+	support_output_fini(&output);
+}
+END_TEST
+
 START_TEST(a_program_that_handles_all_is_clean)
 {
 	struct support_output output;
@@ -450,6 +478,7 @@ START_TEST(sqlite_has_no_wrong_output)
 	struct support_output output;
 
 	run_call(&call, &output);
+	support_assert_says(&output, "stacks tested at");
 	ck_assert(!support_contains(output.out, "wrong-output"));
 	ck_assert(!support_contains(output.out, "hang"));
 	support_output_fini(&output);
@@ -472,6 +501,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, each_cause_is_one_finding);
+	tcase_add_loop_test(tcase, operator_new_throws_or_gives_null, 0, NR_CXX);
 	tcase_add_test(tcase, a_program_that_handles_all_is_clean);
 	tcase_add_test(tcase, the_last_call_of_a_stack_is_tried_too);
 	tcase_add_test(tcase, what_varies_is_masked_and_said);

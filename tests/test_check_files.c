@@ -280,8 +280,10 @@ static const struct {
 		"b:2: does not begin with the ID of a finding"},
 	{"{\"findings\": [", NULL},
 	{"{}", "b: is no report of bulkhead check"},
-	{"{\"schema\": \"bulkhead-check\", \"findings\": [{}]}",
+	{"{\"schema\": \"bulkhead-check\", \"schema_version\": 1, \"findings\": [{}]}",
 		"b: findings[0].id: is no ID"},
+	{"{\"schema\": \"bulkhead-check\", \"schema_version\": 2, \"findings\": [{}]}",
+		"b: schema_version: is not 1, which is all that is known"},
 };
 
 START_TEST(a_bad_baseline_is_refused_at_its_line)

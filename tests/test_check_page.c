@@ -135,6 +135,24 @@ START_TEST(findings_are_filtered_and_links_open_them)
 }
 END_TEST
 
+/* What the page cannot draw must not keep it from what it can do. */
+START_TEST(a_session_without_a_call_has_no_graph)
+{
+	static char *const command[] = {(char *)"true", NULL};
+
+	require_browser();
+	made = (struct made){
+		.session = {.command = command, .mode = "once", .given = ""}};
+	browse("(window.failed = 0, onerror = () => { window.failed++; }, true)\n"
+	       "all('.f').length === 0\n"
+	       "type('search', 'main')\n"
+	       "(by('reset').click(), true)\n"
+	       "type('search', '')\n"
+	       "window.failed === 0\n");
+	made_fini(&made);
+}
+END_TEST
+
 START_TEST(hostile_names_are_text)
 {
 	require_browser();
@@ -154,6 +172,7 @@ static void add(TCase *tcase)
 	tcase_add_test(tcase, the_graph_zooms_and_searches);
 	tcase_add_test(tcase, the_keyboard_goes_wherever_the_mouse_goes);
 	tcase_add_test(tcase, findings_are_filtered_and_links_open_them);
+	tcase_add_test(tcase, a_session_without_a_call_has_no_graph);
 	tcase_add_test(tcase, hostile_names_are_text);
 }
 

@@ -318,6 +318,35 @@ START_TEST(a_connection_too_many_is_told_so_and_closed)
 }
 END_TEST
 
+START_TEST(a_client_has_no_more_connections_than_its_share)
+{
+	struct client others[2], surplus;
+	struct reply reply;
+
+	set_options();
+	options.nr_per_client = 2;
+	start_server();
+	client_init(&surplus, port, TIMEOUT_MS);
+	for (int i = 0; i < 2; i++) {
+		client_init(&others[i], port, TIMEOUT_MS);
+		ck_assert(client_call(&others[i], "GET", "/tenants", NULL, 0, &reply));
+		reply_fini(&reply);
+	}
+	ck_assert(!client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
+	ck_assert(client_call(&others[0], "GET", "/tenants", NULL, 0, &reply));
+	ck_assert_int_eq(reply.status, 200);
+	reply_fini(&reply);
+	client_fini(&others[1]);
+	while (!client_call(&surplus, "GET", "/tenants", NULL, 0, &reply))
+		;
+	ck_assert_int_eq(reply.status, 200);
+	reply_fini(&reply);
+	client_fini(&surplus);
+	client_fini(&others[0]);
+	stop();
+}
+END_TEST
+
 START_TEST(who_was_killed_at_the_deadline_is_told_the_times)
 {
 	static const char *const paths[] = {
@@ -342,6 +371,7 @@ END_TEST
 static void add(TCase *tcase)
 {
 	tcase_add_test(tcase, a_connection_too_many_is_told_so_and_closed);
+	tcase_add_test(tcase, a_client_has_no_more_connections_than_its_share);
 	tcase_add_test(tcase, who_was_killed_at_the_deadline_is_told_the_times);
 	tcase_add_test(
 		tcase, a_victim_that_holds_the_lock_of_the_cache_finishes_what_it_stores);

@@ -204,7 +204,8 @@ enum bhi_exit bhi_check_output_write(struct bhi_check_output *output,
 
 	if (text != BHI_CHECK_TEXT_REPLAY) {
 		bhi_check_suppressions_apply(&output->suppressions, session);
-		bhi_check_baseline_apply(&output->baseline, session);
+		if (options->values[BHI_CHECK_OUTPUT_BASELINE])
+			bhi_check_baseline_apply(&output->baseline, session);
 	}
 	if (!count_stdout(options))
 		status = write_text(output, session, text);

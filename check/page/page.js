@@ -214,6 +214,11 @@
 		const all = Math.max(graph.clientWidth - 12, 100);
 		let lowest;
 
+		/* A session that ended before it saw a call. */
+		if (!root.stacks) {
+			byId("reset").disabled = true;
+			return;
+		}
 		drawn.clear();
 		rows.replaceChildren();
 		for (let node = top.parent; node; node = node.parent)
@@ -317,7 +322,7 @@
 	new ResizeObserver(draw).observe(graph);
 	window.addEventListener("hashchange", openTarget);
 	setUpFilter();
-	if (root.shares)
+	if (root.stacks)
 		zoom(root);
 	openTarget();
 })();

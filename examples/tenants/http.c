@@ -288,6 +288,10 @@ static int start_daemon(unsigned *ret_port)
 	const union MHD_DaemonInfo *info;
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
+	/* 0: none. Who may have all of them is told so when there are too many. */
+	unsigned per_client = options->nr_per_client < options->nr_connections
+				      ? (unsigned)options->nr_per_client
+				      : 0;
 
 	inet_pton(AF_INET, options->host, &address.sin_addr);
 	errno = 0;
@@ -298,6 +302,7 @@ static int start_daemon(unsigned *ret_port)
 		MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address,
 		MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)options->nr_connections + NR_SURPLUS,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_client,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, NULL, MHD_OPTION_END);

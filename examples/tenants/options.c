@@ -51,6 +51,8 @@ static const struct option_row {
 		"longest output of a script"},
 	{"connections", "N", "512", KIND_COUNT, AT(nr_connections), 1, 65536,
 		"connections at a time; the next is answered 503"},
+	{"per-client", "N", "512", KIND_COUNT, AT(nr_per_client), 1, 65536,
+		"of them from one address; the next is closed at once"},
 	{"workers", "N", "64", KIND_COUNT, AT(nr_workers), 1, 4096,
 		"threads that run scripts"},
 	{"at-once", "N", "16", KIND_COUNT, AT(nr_at_once), 1, 65536,

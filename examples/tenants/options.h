@@ -23,8 +23,9 @@ struct options {
 	uint64_t grace_ns;    /* for what is begun when the server ends */
 	uint64_t body_max, output_max;
 	uint64_t nr_connections, nr_workers, nr_tenants, nr_sessions;
-	uint64_t nr_at_once; /* of one tenant, waiting ones included */
-	uint64_t contain;    /* enum contain */
+	uint64_t nr_per_client; /* connections from one address */
+	uint64_t nr_at_once;    /* of one tenant, waiting ones included */
+	uint64_t contain;       /* enum contain */
 	bool drills;
 };
 
