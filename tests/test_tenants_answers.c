@@ -333,12 +333,13 @@ START_TEST(a_client_has_no_more_connections_than_its_share)
 		reply_fini(&reply);
 	}
 	ck_assert(!client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
+	reply_fini(&reply);
 	ck_assert(client_call(&others[0], "GET", "/tenants", NULL, 0, &reply));
 	ck_assert_int_eq(reply.status, 200);
 	reply_fini(&reply);
 	client_fini(&others[1]);
 	while (!client_call(&surplus, "GET", "/tenants", NULL, 0, &reply))
-		;
+		reply_fini(&reply);
 	ck_assert_int_eq(reply.status, 200);
 	reply_fini(&reply);
 	client_fini(&surplus);
