@@ -136,11 +136,13 @@ static void grant(struct copies *copies, const struct bhi_check_order *order)
 static int keep_shared(
 	const struct bhi_check_shared *shared, struct bhi_check_result *result)
 {
+	/* Call stacks are of runs that record. */
+	size_t size = offsetof(struct bhi_check_shared, stacks);
 	size_t modules = bhi_min(bhi_load_acquire(&shared->nr_modules),
 				 (uint32_t)BHI_CHECK_MAX_MODULES) *
 			 sizeof(shared->modules[0]);
-	struct bhi_check_shared *kept = mmap(NULL, sizeof(*kept), PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct bhi_check_shared *kept = mmap(
+		NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (kept == MAP_FAILED)
 		return -errno;
@@ -148,7 +150,7 @@ static int keep_shared(
 	kept->nr_modules = shared->nr_modules;
 	memcpy(kept->modules, shared->modules, modules);
 	result->shared = kept;
-	result->shared_size = sizeof(*kept);
+	result->shared_size = size;
 	return 0;
 }
 
@@ -191,6 +193,11 @@ static int make_copy(struct copies *copies)
 	if (!copies->copier->wants(copies->copier->arg, i)) {
 		tell(copies, BHI_CHECK_COPY_OVER);
 		return 0;
+	}
+	if (bhi_check_processes_has_orphans(copies->slot)) {
+		copies_of(copies)->reason = BHI_CHECK_COPY_CHILDREN;
+		tell(copies, BHI_CHECK_COPY_REFUSED);
+		return 1;
 	}
 	save(copies);
 	grant(copies, &copies->orders[i]);
@@ -266,8 +273,7 @@ static int run_subject(struct copies *copies, struct bhi_check_result *result)
 
 int bhi_check_run_copies(const struct bhi_check_setup *setup,
 	const struct bhi_check_order *orders, unsigned nr, int slot,
-	const struct bhi_check_copier *copier, enum bhi_check_copy_reason *ret_reason,
-	struct bhi_check_result *ret)
+	const struct bhi_check_copier *copier, struct bhi_check_result *ret)
 {
 	const struct bhi_check_order order = {
 		.action = BHI_CHECK_COPY, .call = orders[0].call};
@@ -293,9 +299,6 @@ int bhi_check_run_copies(const struct bhi_check_setup *setup,
 		bhi_check_result_fini(&result);
 		return r;
 	}
-	*ret_reason = result.shared->copies.reason < BHI_CHECK_COPY_NR_REASONS
-			      ? (enum bhi_check_copy_reason)result.shared->copies.reason
-			      : BHI_CHECK_COPY_FAILED;
 	*ret = result;
 	return 0;
 }

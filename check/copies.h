@@ -20,13 +20,13 @@ struct bhi_check_copier {
 /*
  * Run the subject once and copy it for each of @orders, which have hints, in ascending
  * order of them; at most BHI_CHECK_MAX_COPIES. Points that are not met, and those after
- * something got in the way, are left out: that goes to @ret_reason. @ret is the run
- * itself, in which nothing failed. 0, or -errno: then @ret is not touched, but .take may
- * have been called. Threads and @slot as in bhi_check_run(). Context: may wait.
+ * something got in the way, are left out; .shared->copies of @ret says what, and where.
+ * @ret is the run itself, in which nothing failed. 0, or -errno: then @ret is not
+ * touched, but .take may have been called. Threads and @slot as in bhi_check_run().
+ * Context: may wait.
  */
 int bhi_check_run_copies(const struct bhi_check_setup *setup,
 	const struct bhi_check_order *orders, unsigned nr, int slot,
-	const struct bhi_check_copier *copier, enum bhi_check_copy_reason *ret_reason,
-	struct bhi_check_result *ret);
+	const struct bhi_check_copier *copier, struct bhi_check_result *ret);
 
 #endif

@@ -4,12 +4,12 @@
  * copy shows is believed when it is one of
  *
  *	nothing much: handled or absorbed;
- *	a finding that an ordinary run has shown too. The first test of each is run again,
- *	and so is each outcome that has to be confirmed anyhow.
+ *	a finding that an ordinary run has shown too, at the same point or at another one
+ *	with the same root cause. Where the two differ, the ordinary one counts.
  *
  * It is not, nor is anything else of the batch, when the subject itself ended otherwise
- * than the clean run: a copy has left something behind. Points that were not met by a
- * copy are tested by ordinary runs.
+ * than the clean run: a copy has left something behind, and none is made from there on.
+ * Points that were not met by a copy are tested by ordinary runs.
  */
 #include "fast.h"
 
@@ -34,6 +34,7 @@ enum state {
 struct entry {
 	size_t at; /* in .points */
 	enum state state;
+	bool was_asked; /* whether to leave it out: once, since that is by turns */
 	struct bhi_check_order order;
 	struct bhi_check_test test;
 };
@@ -42,6 +43,7 @@ struct batch {
 	struct bhi_check_work *work;
 	int slot;
 	int error;
+	bool has_run;       /* one test at least, whatever the budget */
 	unsigned nr;        /* entries */
 	unsigned nr_orders; /* of them, at the front, have a number of the call */
 	struct entry entries[BATCH];
@@ -59,22 +61,48 @@ static const char *reason_name(enum bhi_check_copy_reason reason)
 		[BHI_CHECK_COPY_LOCKS] = "locks on files",
 		[BHI_CHECK_COPY_TIMERS] = "timers",
 		[BHI_CHECK_COPY_FAILED] = "a copy that could not be made",
+		[BHI_CHECK_COPY_LEFT] = "what a copy left behind",
 	};
 
 	return names[reason];
 }
 
+/* Hangs of this batch are not in the session yet. */
+static bool site_hangs(const struct batch *batch, const struct entry *entry)
+{
+	const struct bhi_check_point *points = batch->work->points;
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < batch->nr; i++) {
+		const struct entry *other = &batch->entries[i];
+
+		nr += other->state == COPIED && bhi_check_is_hang(other->test.class) &&
+		      points[other->at].site == points[entry->at].site;
+	}
+	return nr >= BHI_CHECK_SITE_HANGS;
+}
+
+static bool leave_out(struct batch *batch, struct entry *entry)
+{
+	if (!entry->was_asked && bhi_check_leave_out(batch->work, entry->at))
+		entry->state = LEFT_OUT;
+	entry->was_asked = true;
+	return entry->state == LEFT_OUT;
+}
+
+static bool is_over(const struct batch *batch)
+{
+	return bhi_check_interrupted() ||
+	       (batch->has_run && bhi_check_is_over(batch->work));
+}
+
+/* What hangs too often is asked about again when the hangs are known. */
 static bool wants(void *arg, unsigned i)
 {
 	struct batch *batch = arg;
 	struct entry *entry = &batch->entries[i];
 
-	if (bhi_check_interrupted() || bhi_check_is_over(batch->work))
-		return false;
-	if (!bhi_check_leave_out(batch->work, entry->at))
-		return true;
-	entry->state = LEFT_OUT;
-	return false;
+	return !is_over(batch) && !site_hangs(batch, entry) && !leave_out(batch, entry);
 }
 
 static bool take(void *arg, unsigned i, struct bhi_check_result *result)
@@ -93,6 +121,7 @@ static bool take(void *arg, unsigned i, struct bhi_check_result *result)
 	if (batch->error)
 		return false;
 	entry->state = COPIED;
+	batch->has_run = true;
 	pthread_mutex_lock(&work->lock);
 	work->session.nr_runs++;
 	work->session.nr_copies++;
@@ -108,33 +137,44 @@ static void forget(struct entry *entry)
 	entry->state = TO_DO;
 }
 
-static bool is_as_clean(
-	const struct bhi_check_work *work, const struct bhi_check_result *result)
-{
-	return result->end == BHI_CHECK_EXITED &&
-	       result->status == work->rules.expected_exit &&
-	       (work->out.how == BHI_CHECK_COMPARE_COMMAND ||
-		       !bhi_check_reference_differs(
-			       &work->out, result->out, result->out_len, NULL));
-}
-
-/* What was in the way there will be in the way later; the first entry that was not met
- * is the place. */
-static void note_reason(struct batch *batch, enum bhi_check_copy_reason reason)
+/* What is in the way at this entry will be in the way later. */
+static void give_up_from(
+	struct batch *batch, unsigned i, enum bhi_check_copy_reason reason)
 {
 	struct bhi_check_work *work = batch->work;
-	unsigned i = 0;
 
-	if (!reason)
-		return;
-	while (i < batch->nr_orders - 1 && batch->entries[i].state != TO_DO)
-		i++;
 	pthread_mutex_lock(&work->lock);
 	if (batch->entries[i].order.call < work->no_copies_from) {
 		work->no_copies_from = batch->entries[i].order.call;
 		work->session.copy_reason = reason_name(reason);
 	}
 	pthread_mutex_unlock(&work->lock);
+}
+
+/* What the subject itself was, in which nothing failed. */
+static void look_at_subject(struct batch *batch, const struct bhi_check_result *result)
+{
+	const struct bhi_check_copies *copies = &result->shared->copies;
+	bool is_clean = false;
+	unsigned i = 0;
+
+	if (copies->reason && copies->reason < BHI_CHECK_COPY_NR_REASONS &&
+		copies->at < batch->nr_orders)
+		give_up_from(
+			batch, copies->at, (enum bhi_check_copy_reason)copies->reason);
+	/* Killed by us, it says nothing, and nothing of the batch counts. */
+	if (bhi_check_interrupted())
+		return;
+	batch->error = bhi_check_is_as_clean(batch->work, batch->slot, result, &is_clean);
+	if (is_clean || batch->error)
+		return;
+	while (i < batch->nr_orders && batch->entries[i].state != COPIED)
+		i++;
+	if (i == batch->nr_orders)
+		return;
+	give_up_from(batch, i, BHI_CHECK_COPY_LEFT);
+	for (; i < batch->nr_orders; i++)
+		forget(&batch->entries[i]);
 }
 
 static int compare_calls(const void *a, const void *b)
@@ -172,7 +212,6 @@ static void make_copies(struct batch *batch)
 	const struct bhi_check_copier copier = {
 		.wants = wants, .take = take, .arg = batch};
 	struct bhi_check_order orders[BATCH];
-	enum bhi_check_copy_reason reason;
 	struct bhi_check_result result;
 	int r;
 
@@ -182,16 +221,13 @@ static void make_copies(struct batch *batch)
 		return;
 	for (unsigned i = 0; i < batch->nr_orders; i++)
 		orders[i] = batch->entries[i].order;
-	r = bhi_check_run_copies(&work->setup, orders, batch->nr_orders, batch->slot,
-		&copier, &reason, &result);
+	r = bhi_check_run_copies(
+		&work->setup, orders, batch->nr_orders, batch->slot, &copier, &result);
 	batch->error = batch->error ? batch->error : r;
 	if (r)
 		return;
-	note_reason(batch, reason);
-	if (!bhi_load(&work->stop) && !is_as_clean(work, &result)) {
-		for (unsigned i = 0; i < batch->nr_orders; i++)
-			forget(&batch->entries[i]);
-	}
+	if (!batch->error)
+		look_at_subject(batch, &result);
 	bhi_check_result_fini(&result);
 }
 
@@ -212,78 +248,102 @@ static bool is_sure(struct bhi_check_work *work, uint64_t key, bool adds)
 	return found;
 }
 
-static int confirm(struct batch *batch, struct entry *entry)
+static bool has_to_be_shown(struct batch *batch, const struct entry *entry)
+{
+	return bhi_check_class_is_finding(entry->test.class) &&
+	       !is_sure(batch->work, entry->test.key, false);
+}
+
+/* By an ordinary run: its outcome counts, confirmed as all are, when it is another one.
+ */
+static int show(struct batch *batch, struct entry *entry)
 {
 	struct bhi_check_work *work = batch->work;
 	const struct bhi_check_point *point = &work->points[entry->at];
-	struct bhi_check_test *test = &entry->test;
-	uint64_t key = test->key;
+	struct bhi_check_test test;
+	int r = bhi_check_try_once(work, batch->slot, point, &test);
+
+	if (r)
+		return r;
+	if (test.class == entry->test.class && test.key == entry->test.key) {
+		(void)is_sure(work, test.key, true);
+		bhi_check_test_fini(&test);
+		return 0;
+	}
+	bhi_check_count_unconfirmed(work);
+	bhi_check_test_fini(&entry->test);
+	entry->test = test;
+	return bhi_check_confirm(work, batch->slot, point, &entry->test);
+}
+
+/* By what runs are needed. 0 or -errno; then .test is gone. */
+static int complete(struct batch *batch, struct entry *entry)
+{
+	struct bhi_check_work *work = batch->work;
+	const struct bhi_check_point *point = &work->points[entry->at];
 	int r;
 
-	if (!bhi_check_class_is_finding(test->class) ||
-		(is_sure(work, key, false) &&
-			!bhi_check_needs_confirmation(work, point, test->class)))
-		return 0;
-	r = bhi_check_confirm(work, batch->slot, point, test);
-	if (!r && test->key == key)
-		(void)is_sure(work, key, true);
+	batch->has_run = true;
+	if (entry->state != COPIED)
+		return bhi_check_try(work, batch->slot, point, &entry->test);
+	if (has_to_be_shown(batch, entry))
+		r = show(batch, entry);
+	else
+		r = bhi_check_confirm(work, batch->slot, point, &entry->test);
+	if (r)
+		forget(entry);
 	return r;
 }
 
-/* Whether to go on. */
-static bool finish(struct batch *batch, struct entry *entry)
+/* At the end of the budget what copies have shown stays, as far as it needs no run. */
+static void finish(struct batch *batch, struct entry *entry)
 {
 	struct bhi_check_work *work = batch->work;
 	int r = 0;
 
-	if (entry->state == TO_DO && bhi_check_leave_out(work, entry->at))
-		entry->state = LEFT_OUT;
-	if (entry->state == LEFT_OUT)
-		return true;
 	if (entry->state == COPIED && entry->test.class == BHI_CHECK_UNREACHED)
 		forget(entry);
-	if (entry->state == COPIED)
-		r = confirm(batch, entry);
-	else
-		r = bhi_check_try(
-			work, batch->slot, &work->points[entry->at], &entry->test);
-	if (r && entry->state == COPIED)
-		forget(entry);
+	if (entry->state == LEFT_OUT ||
+		(entry->state == TO_DO && (is_over(batch) || leave_out(batch, entry))))
+		return;
+	if (entry->state == COPIED && is_over(batch)) {
+		if (has_to_be_shown(batch, entry)) {
+			forget(entry);
+			return;
+		}
+	} else {
+		r = complete(batch, entry);
+	}
 	/* What was ended by us says nothing. */
 	if (bhi_check_interrupted()) {
 		if (!r)
 			bhi_check_test_fini(&entry->test);
-		entry->state = TO_DO;
-		return false;
+	} else {
+		bhi_check_finish_point(work, entry->at, r, &entry->test);
+		batch->error = r;
 	}
-	bhi_check_finish_point(work, entry->at, r, &entry->test);
 	entry->state = TO_DO;
-	return !r;
 }
 
 void bhi_check_fast_work(struct bhi_check_work *work, int slot)
 {
 	struct batch *batch = bhi_check_alloc(1, sizeof(*batch));
 	size_t places[BATCH];
-	bool goes_on = true;
 
-	*batch = (struct batch){.work = work, .slot = slot};
-	while (goes_on &&
-		(batch->nr = (unsigned)bhi_check_take_points(work, places, BATCH)) != 0) {
+	do {
+		*batch = (struct batch){.work = work, .slot = slot};
+		batch->nr = (unsigned)bhi_check_take_points(work, places, BATCH);
 		for (unsigned i = 0; i < batch->nr; i++)
 			batch->entries[i] = (struct entry){.at = places[i]};
 		make_copies(batch);
 		if (batch->error)
-			bhi_check_finish_point(
-				work, batch->entries[0].at, batch->error, NULL);
+			bhi_check_finish_point(work, places[0], batch->error, NULL);
 		for (unsigned i = 0; i < batch->nr; i++) {
-			struct entry *entry = &batch->entries[i];
-
-			goes_on = goes_on && !batch->error && !bhi_load(&work->stop) &&
-				  finish(batch, entry);
-			if (!goes_on)
-				forget(entry);
+			if (batch->error || bhi_check_interrupted())
+				forget(&batch->entries[i]);
+			else
+				finish(batch, &batch->entries[i]);
 		}
-	}
+	} while (batch->nr && !batch->error);
 	free(batch);
 }

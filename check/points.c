@@ -13,10 +13,9 @@
 #include "progress.h"
 #include "state.h"
 
+#define LEAST_SHARE 8
 #define SAVE_NS     10000000000UL
-/* From this many hangs of one site on, one point of it in HANG_SAMPLE is tried; a hang
- * costs the whole time limit. */
-#define SITE_HANGS  3
+/* From BHI_CHECK_SITE_HANGS on, one point of a site in so many is tried. */
 #define HANG_SAMPLE 8
 /* From this many hangs of all sites on, one hang of a site is enough for that. */
 #define MANY_HANGS  24
@@ -28,7 +27,7 @@ static bool is_left_out(struct bhi_check_work *work, const struct bhi_check_poin
 
 	for (size_t i = 0; i < work->nr_hangs; i++)
 		nr += work->hang_sites[i] == point->site;
-	if (nr < (work->nr_hangs < MANY_HANGS ? SITE_HANGS : 1))
+	if (nr < (work->nr_hangs < MANY_HANGS ? BHI_CHECK_SITE_HANGS : 1))
 		return false;
 	return work->nr_sampled++ % HANG_SAMPLE != 0;
 }
@@ -60,6 +59,14 @@ bool bhi_check_is_over(struct bhi_check_work *work)
 	return bhi_load(&work->stop);
 }
 
+/* With the lock held. Not so few that a batch does not pay. */
+static size_t share_of_rest(const struct bhi_check_work *work)
+{
+	size_t jobs = bhi_max(work->options->jobs, 1U);
+
+	return bhi_max((work->nr_points - work->next) / jobs, (size_t)LEAST_SHARE);
+}
+
 size_t bhi_check_take_points(struct bhi_check_work *work, size_t *ret, size_t most)
 {
 	size_t nr = 0;
@@ -67,6 +74,7 @@ size_t bhi_check_take_points(struct bhi_check_work *work, size_t *ret, size_t mo
 	pthread_mutex_lock(&work->lock);
 	if (work->next && work->next < work->nr_points)
 		look_at_budget(work);
+	most = bhi_min(most, share_of_rest(work));
 	while (nr < most && !work->stop && !bhi_check_interrupted() &&
 		work->next < work->nr_points) {
 		size_t at = work->next++;

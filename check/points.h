@@ -5,10 +5,15 @@
 
 #include "session.h"
 
+/* From this many hangs of one site on, few of its points are tried: a hang costs the
+ * whole time limit. */
+#define BHI_CHECK_SITE_HANGS 3
+
 /*
  * Up to @most places in .points that nobody has taken; how many, and 0 when there are no
  * more or the session is to end. One that is taken alone is not one to be left out; of
- * several, ask bhi_check_leave_out() when its turn comes. Context: may wait.
+ * several, which are no more than this worker's share of what is left, ask
+ * bhi_check_leave_out() when its turn comes. Context: may wait.
  */
 size_t bhi_check_take_points(struct bhi_check_work *work, size_t *ret, size_t most);
 

@@ -329,7 +329,8 @@ static enum owner find_owner(pid_t pid, int place)
 	if (place < MAX_SLOTS && session == state.sessions[place])
 		return THIS_RUN;
 	for (int i = 0; i < MAX_SLOTS; i++) {
-		if (!state.leaders[i] || i == place)
+		/* The leader that a copy is of waits, and had nobody like that. */
+		if (!state.leaders[i] || i == place || i + MAX_RUNS == place)
 			continue;
 		if (state.sessions[i] == session)
 			return OTHER_RUN;
@@ -358,6 +359,22 @@ static bool end_orphans(int place)
 			;
 		found = true;
 	}
+	return found;
+}
+
+bool bhi_check_processes_has_orphans(int slot)
+{
+	struct pids pids = {.nr = 0};
+	bool found = false;
+
+	for_each_thread(getpid(), add_children, &pids);
+	(void)pthread_mutex_lock(&state.lock);
+	for (unsigned i = 0; i < pids.nr && !found; i++) {
+		enum owner owner = find_owner(pids.pids[i], slot % MAX_RUNS);
+
+		found = owner == THIS_RUN || owner == NOBODY;
+	}
+	(void)pthread_mutex_unlock(&state.lock);
 	return found;
 }
 

@@ -45,6 +45,10 @@ void bhi_check_processes_end(int slot, int *ret_status, struct rusage *ret_usage
 void bhi_check_processes_begin_copy(int slot, pid_t copy, int pidfd);
 void bhi_check_processes_end_copy(int slot, int *ret_status, struct rusage *ret_usage);
 
+/* Whether there is a process that the leader in @slot has started and that is no longer
+ * its child, so that it would be taken for one of a copy. Context: may wait. */
+bool bhi_check_processes_has_orphans(int slot);
+
 /* No run is under way: end what is left of them, such as daemons that two of them left at
  * the same time. */
 void bhi_check_processes_sweep(void);

@@ -108,15 +108,24 @@ enum bhi_check_exit bhi_check_explore(struct bhi_check_work *work);
 int bhi_check_try(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret);
 
-/* The steps of it: what a run of @point shows; whether that may have another reason than
- * the failure; and an ordinary run, after which the milder outcome is in @test. */
+/* The steps of it: what a run of @point shows; that of an ordinary run, made now; and
+ * another one, if what @test says may have another reason than the failure: after it the
+ * milder outcome is in @test. */
 int bhi_check_judge(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, const struct bhi_check_result *result,
 	struct bhi_check_test *ret);
-bool bhi_check_needs_confirmation(struct bhi_check_work *work,
-	const struct bhi_check_point *point, enum bhi_check_class class);
+int bhi_check_try_once(struct bhi_check_work *work, int slot,
+	const struct bhi_check_point *point, struct bhi_check_test *ret);
 int bhi_check_confirm(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *test);
+
+/* An outcome was not the same when repeated. Context: may wait. */
+void bhi_check_count_unconfirmed(struct bhi_check_work *work);
+
+/* Whether a run in which nothing failed was what the clean runs were. Errors as of
+ * bhi_check_try(). Context: may wait. */
+int bhi_check_is_as_clean(struct bhi_check_work *work, int slot,
+	const struct bhi_check_result *result, bool *ret);
 
 /* Free what a test of bhi_check_try() owns. Context: any. */
 void bhi_check_test_fini(struct bhi_check_test *test);

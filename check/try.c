@@ -275,7 +275,26 @@ int bhi_check_judge(struct bhi_check_work *work, int slot,
 	return r;
 }
 
-static int try_once(struct bhi_check_work *work, int slot,
+int bhi_check_is_as_clean(struct bhi_check_work *work, int slot,
+	const struct bhi_check_result *result, bool *ret)
+{
+	struct bhi_check_seen seen = {.output_differs = false};
+	char *difference = NULL;
+	int r = 0;
+
+	*ret = result->end == BHI_CHECK_EXITED &&
+	       result->status == work->rules.expected_exit &&
+	       !bhi_check_reference_differs(
+		       &work->err, result->err, result->err_len, NULL) &&
+	       (work->is_unstable || result->shared->nr_calls == work->session.nr_calls);
+	if (*ret)
+		r = compare_output(work, slot, result, &seen, &difference);
+	free(difference);
+	*ret = *ret && !seen.output_differs;
+	return r;
+}
+
+int bhi_check_try_once(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret)
 {
 	struct bhi_check_result result;
@@ -299,7 +318,7 @@ static bool has_hung_before(struct bhi_check_work *work, uint64_t site)
 	return found;
 }
 
-bool bhi_check_needs_confirmation(struct bhi_check_work *work,
+static bool needs_confirmation(struct bhi_check_work *work,
 	const struct bhi_check_point *point, enum bhi_check_class class)
 {
 	switch (class) {
@@ -339,38 +358,42 @@ int bhi_check_confirm(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *test)
 {
 	struct bhi_check_test second;
-	int r = try_once(work, slot, point, &second);
+	int r;
 
+	if (!needs_confirmation(work, point, test->class) || bhi_load(&work->stop))
+		return 0;
+	r = bhi_check_try_once(work, slot, point, &second);
 	if (r)
 		return r;
 	if (second.class > test->class && second.class != BHI_CHECK_UNREACHED) {
 		bhi_check_test_fini(test);
 		*test = second;
-		pthread_mutex_lock(&work->lock);
-		work->session.nr_unconfirmed++;
-		pthread_mutex_unlock(&work->lock);
+		bhi_check_count_unconfirmed(work);
 	} else {
 		bhi_check_test_fini(&second);
 	}
 	return 0;
 }
 
+void bhi_check_count_unconfirmed(struct bhi_check_work *work)
+{
+	pthread_mutex_lock(&work->lock);
+	work->session.nr_unconfirmed++;
+	pthread_mutex_unlock(&work->lock);
+}
+
 int bhi_check_try(struct bhi_check_work *work, int slot,
 	const struct bhi_check_point *point, struct bhi_check_test *ret)
 {
 	struct bhi_check_test test;
-	int r = try_once(work, slot, point, &test);
+	int r = bhi_check_try_once(work, slot, point, &test);
 
 	if (r)
 		return r;
-	if (bhi_check_needs_confirmation(work, point, test.class) &&
-		!bhi_load(&work->stop)) {
-		r = bhi_check_confirm(work, slot, point, &test);
-		if (r) {
-			bhi_check_test_fini(&test);
-			return r;
-		}
-	}
-	*ret = test;
-	return 0;
+	r = bhi_check_confirm(work, slot, point, &test);
+	if (r)
+		bhi_check_test_fini(&test);
+	else
+		*ret = test;
+	return r;
 }

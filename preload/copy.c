@@ -13,6 +13,7 @@
 
 #include "inject.h"
 #include "open_files.h"
+#include "real.h"
 #include "sound.h"
 #include "stack.h"
 
@@ -47,13 +48,21 @@ static void aim(void)
 
 static void give_up(enum bhi_check_copy_reason reason)
 {
-	bhi_subject.shared->copies.reason = reason;
-	next_point = bhi_subject.shared->copies.nr_points;
+	struct bhi_check_copies *copies = &bhi_subject.shared->copies;
+
+	copies->reason = reason;
+	copies->at = next_point;
+	next_point = copies->nr_points;
 	tell(BHI_CHECK_COPY_REFUSED);
 }
 
 void bhi_copy_start(void)
 {
+	struct bhi_check_copies *copies = &bhi_subject.shared->copies;
+
+	/* What was executed before may have come to the end of it. */
+	if (bhi_load(&copies->state) == BHI_CHECK_COPY_REFUSED)
+		next_point = copies->nr_points;
 	aim();
 }
 
@@ -68,18 +77,34 @@ static void set_mark(const char *mark)
 	}
 }
 
-static void be_copy(void)
+/* What clone(2) does not take over of a thread. */
+struct thread {
+	void *robust_list, *tid_address;
+	size_t robust_size;
+	pid_t parent;
+};
+
+static void look_at_thread(struct thread *ret)
+{
+	*ret = (struct thread){.parent = getppid()};
+	(void)syscall(SYS_get_robust_list, 0, &ret->robust_list, &ret->robust_size);
+	(void)prctl(PR_GET_TID_ADDRESS, &ret->tid_address);
+}
+
+static void be_copy(const struct thread *thread)
 {
 	struct bhi_check_shared *shared = bhi_subject.shared;
-	void *head;
-	size_t size;
 
 	/* As launch.c has it for the subject. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != thread->parent)
+		bhi_real._exit(127);
 	(void)setpgid(0, 0);
-	/* The one thing about a thread that clone(2) does not take over. */
-	if (!syscall(SYS_get_robust_list, shared->first_pid, &head, &size))
-		(void)syscall(SYS_set_robust_list, head, size);
+	if (thread->robust_list)
+		(void)syscall(
+			SYS_set_robust_list, thread->robust_list, thread->robust_size);
+	if (thread->tid_address)
+		(void)syscall(SYS_set_tid_address, thread->tid_address);
 	bhi_subject.pid = getpid();
 	bhi_subject.hint = shared->order.call;
 	bhi_thread.tid = 0;
@@ -92,6 +117,7 @@ static bool make_copy(void)
 {
 	struct bhi_check_copies *copies = &bhi_subject.shared->copies;
 	struct bhi_open_files files;
+	struct thread thread;
 	enum bhi_check_copy_reason reason = bhi_sound_look(&files);
 	long pid;
 
@@ -110,9 +136,10 @@ static bool make_copy(void)
 		next_point = copies->nr_points;
 		return false;
 	}
+	look_at_thread(&thread);
 	pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (!pid) {
-		be_copy();
+		be_copy(&thread);
 		return true;
 	}
 	if (pid < 0) {
@@ -157,6 +184,10 @@ bool bhi_copy_meet(enum bhi_check_function function, size_t size, uint64_t call)
 void bhi_copy_end(void)
 {
 	if (bhi_subject.shared->order.action == BHI_CHECK_COPY &&
-		getpid() == bhi_subject.pid)
+		getpid() == bhi_subject.pid) {
+		/* Destructors that come later may allocate, and nobody listens. */
+		next_point = bhi_subject.shared->copies.nr_points;
+		aim();
 		tell(BHI_CHECK_COPY_ENDED);
+	}
 }

@@ -9,9 +9,11 @@
  * thread: it is the owner of recursive mutexes that are held. It is a child of the runner
  * (CLONE_PARENT), so the subject has none more than it had.
  *
- * A copy is made only where the subject cannot tell it from itself but by its number, and
- * cannot tell afterwards that there was one. See bhi_check_copy_reason for what is in the
- * way.
+ * A copy is made only where the subject cannot tell afterwards that there was one; see
+ * bhi_check_copy_reason for what is in the way. The copy itself could tell by its number,
+ * by not being the leader of its session, and by what no child has of its parent: signals
+ * that are pending, times that were used, memory that is locked. So what it shows is
+ * believed only after an ordinary run has shown it once (check/fast.c).
  */
 #ifndef BHI_PRELOAD_COPY_H
 #define BHI_PRELOAD_COPY_H

@@ -3,11 +3,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "lines.h"
 
 /* /dev/null, zero, full, random, urandom */
 #define MEMORY_DEVICES 1
@@ -20,6 +24,21 @@ static bool is_output(const struct bhi_check_copies *copies, const struct stat *
 			return true;
 	}
 	return false;
+}
+
+static bool is_no_lock(const char *line)
+{
+	return strncmp(line, "lock:", 5) != 0;
+}
+
+/* Of whatever kind: those of a process are not a copy's, and those of an open file are
+ * both's to release. */
+static bool has_locks(int fd)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return !bhi_every_line(path, is_no_lock);
 }
 
 static enum bhi_check_copy_reason add(
@@ -41,6 +60,8 @@ static enum bhi_check_copy_reason add(
 		return BHI_CHECK_COPY_FILES;
 	if (files->nr == BHI_MAX_OPEN_FILES - 1)
 		return BHI_CHECK_COPY_FILES;
+	if (has_locks(fd))
+		return BHI_CHECK_COPY_LOCKS;
 	if (!(file->flags & O_PATH))
 		file->offset = lseek(fd, 0, SEEK_CUR);
 	files->nr++;

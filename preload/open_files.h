@@ -20,8 +20,8 @@ struct bhi_open_files {
 	} files[BHI_MAX_OPEN_FILES];
 };
 
-/* BHI_CHECK_COPY_SOUND, _FILES or _OTHERS. @copies says which files are the output.
- * Signal-safe. */
+/* BHI_CHECK_COPY_SOUND, _FILES, _LOCKS or _OTHERS. @copies says which files are the
+ * output. Signal-safe. */
 enum bhi_check_copy_reason bhi_open_files_look(
 	const struct bhi_check_copies *copies, struct bhi_open_files *ret);
 

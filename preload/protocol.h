@@ -172,10 +172,10 @@ struct bhi_check_window {
  *
  *	ASKED    subject to runner: at point .at, and nothing is in the way
  *	GRANTED  runner to subject: .order and .mark are the copy's
- *	MADE     subject to runner: the copy is .pid, a child of the runner as it is
- *itself OVER     runner to subject: it has ended, and all is as it was; or, after ASKED,
+ *	MADE     subject to runner: the copy is .pid, the runner's child as it is itself
+ *	OVER     runner to subject: it has ended, and all is as it was; or, after ASKED,
  *	         no copy is wanted here
- *	REFUSED  either to the other: no copies from now on, for .reason
+ *	REFUSED  either to the other: no copies from point .at on, for .reason
  *	ENDED    subject to runner: no more points will come
  */
 enum bhi_check_copy_state {
@@ -199,6 +199,7 @@ enum bhi_check_copy_reason {
 	BHI_CHECK_COPY_LOCKS,  /* on files */
 	BHI_CHECK_COPY_TIMERS,
 	BHI_CHECK_COPY_FAILED, /* the system did not make one */
+	BHI_CHECK_COPY_LEFT,   /* what an earlier one left; the runner's word */
 	BHI_CHECK_COPY_NR_REASONS,
 };
 

@@ -10,38 +10,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "lines.h"
 #include "subject.h"
 
 /* "." and ".." of a folder, and one thread. */
 #define LINKS_OF_ONE_THREAD 3
-#define LINE_SIZE           512
-
-/* Calls @fn for each line of a file, without its end; one that is longer than LINE_SIZE
- * is cut. Whether the file could be read and @fn said true to all. */
-static bool every_line(const char *path, bool (*fn)(const char *line))
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char buffer[4096], line[LINE_SIZE];
-	size_t used = 0;
-	bool good = fd >= 0;
-	ssize_t length = 0;
-
-	while (good && (length = read(fd, buffer, sizeof(buffer))) > 0) {
-		for (ssize_t i = 0; i < length && good; i++) {
-			if (buffer[i] != '\n') {
-				if (used < LINE_SIZE - 1)
-					line[used++] = buffer[i];
-				continue;
-			}
-			line[used] = 0;
-			used = 0;
-			good = fn(line);
-		}
-	}
-	if (fd >= 0)
-		(void)close(fd);
-	return good && !length;
-}
 
 static bool has_one_thread(void)
 {
@@ -73,22 +46,6 @@ static bool is_private(const char *line)
 	return strtoul(line, &end, 16) == (uintptr_t)bhi_subject.shared;
 }
 
-/* "number: kind mode access process ..."; one that waits has "->" before its kind */
-static bool is_of_another(const char *line)
-{
-	const char *at = line;
-
-	for (int i = 0; i < 4; i++) {
-		at = strchr(at, ' ');
-		if (!at)
-			return true;
-		at += strspn(at, " ");
-		if (!strncmp(at, "-> ", 3))
-			at += 3;
-	}
-	return atoi(at) != bhi_subject.pid;
-}
-
 static bool is_nothing(const char *line)
 {
 	(void)line;
@@ -107,7 +64,7 @@ static bool has_timers(void)
 	}
 	/* A kernel without the file has no way to tell; timer_create(2) is rare. */
 	return !access("/proc/self/timers", R_OK) &&
-	       !every_line("/proc/self/timers", is_nothing);
+	       !bhi_every_line("/proc/self/timers", is_nothing);
 }
 
 enum bhi_check_copy_reason bhi_sound_look(struct bhi_open_files *ret)
@@ -123,8 +80,6 @@ enum bhi_check_copy_reason bhi_sound_look(struct bhi_open_files *ret)
 	reason = bhi_open_files_look(&bhi_subject.shared->copies, ret);
 	if (reason)
 		return reason;
-	if (!every_line("/proc/locks", is_of_another))
-		return BHI_CHECK_COPY_LOCKS;
-	return every_line("/proc/self/maps", is_private) ? BHI_CHECK_COPY_SOUND
-							 : BHI_CHECK_COPY_MEMORY;
+	return bhi_every_line("/proc/self/maps", is_private) ? BHI_CHECK_COPY_SOUND
+							     : BHI_CHECK_COPY_MEMORY;
 }

@@ -282,6 +282,19 @@ START_TEST(a_script_can_dawdle_only_in_drills)
 }
 END_TEST
 
+/* Each has had an answer, so the server knows of it. */
+static void connect_two(struct client *others)
+{
+	struct reply reply;
+
+	for (int i = 0; i < 2; i++) {
+		client_init(&others[i], port, TIMEOUT_MS);
+		ck_assert(client_call(&others[i], "GET", "/tenants", NULL, 0, &reply));
+		ck_assert_int_eq(reply.status, 200);
+		reply_fini(&reply);
+	}
+}
+
 START_TEST(a_connection_too_many_is_told_so_and_closed)
 {
 	struct client others[2], surplus;
@@ -291,12 +304,7 @@ START_TEST(a_connection_too_many_is_told_so_and_closed)
 	options.nr_connections = 2;
 	start_server();
 	client_init(&surplus, port, TIMEOUT_MS);
-	for (int i = 0; i < 2; i++) {
-		client_init(&others[i], port, TIMEOUT_MS);
-		ck_assert(client_call(&others[i], "GET", "/tenants", NULL, 0, &reply));
-		ck_assert_int_eq(reply.status, 200);
-		reply_fini(&reply);
-	}
+	connect_two(others);
 	ck_assert(client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
 	ck_assert_int_eq(reply.status, 503);
 	ck_assert(support_contains(reply.body, "too many connections"));
@@ -327,11 +335,7 @@ START_TEST(a_client_has_no_more_connections_than_its_share)
 	options.nr_per_client = 2;
 	start_server();
 	client_init(&surplus, port, TIMEOUT_MS);
-	for (int i = 0; i < 2; i++) {
-		client_init(&others[i], port, TIMEOUT_MS);
-		ck_assert(client_call(&others[i], "GET", "/tenants", NULL, 0, &reply));
-		reply_fini(&reply);
-	}
+	connect_two(others);
 	ck_assert(!client_call(&surplus, "GET", "/tenants", NULL, 0, &reply));
 	reply_fini(&reply);
 	ck_assert(client_call(&others[0], "GET", "/tenants", NULL, 0, &reply));

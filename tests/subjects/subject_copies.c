@@ -69,7 +69,7 @@ static int with_memory(void)
 	return failed ? failed : *p - 1;
 }
 
-static int with_file(const char *path, int flags)
+static int with_open_file(const char *path, int flags)
 {
 	int fd = open(path, flags, 0600);
 	int failed;
@@ -81,9 +81,19 @@ static int with_file(const char *path, int flags)
 	return failed;
 }
 
-static int with_lock(const char *path)
+static int with_file(void)
 {
-	int fd = open(path, O_RDONLY);
+	return with_open_file("written", O_WRONLY | O_CREAT);
+}
+
+static int with_file_to_read(void)
+{
+	return with_open_file("/proc/self/exe", O_RDONLY);
+}
+
+static int with_lock(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
 	int failed;
 
 	if (fd < 0 || flock(fd, LOCK_EX))
@@ -98,6 +108,48 @@ static int with_pipe(void)
 	int fds[2];
 
 	return pipe(fds) ? 3 : ask();
+}
+
+/* Nobody's child but the one that orphans go to; it has to live on. */
+static int with_orphan(void)
+{
+	int fds[2], failed;
+	pid_t pid, orphan;
+
+	if (pipe(fds))
+		return 3;
+	pid = fork();
+	if (!pid) {
+		orphan = fork();
+		if (!orphan)
+			(void)sleep_for_ever(NULL);
+		_exit(write(fds[1], &orphan, sizeof(orphan)) < 0);
+	}
+	if (waitpid(pid, NULL, 0) != pid || read(fds[0], &orphan, sizeof(orphan)) < 0)
+		return 3;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	failed = ask();
+	if (kill(orphan, SIGKILL))
+		abort();
+	return failed;
+}
+
+/* What is in the way is gone with what it executes, which counts on. */
+static int executes(void)
+{
+	void *p = malloc(10);
+	int fds[2], failed;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return 3;
+	failed = ask();
+	if (!p)
+		fputs("subject: no memory\n", stderr);
+	if (!p || failed)
+		return 1;
+	(void)execl("/proc/self/exe", "subject_copies", "asks", NULL);
+	return 3;
 }
 
 static int with_timer(void)
@@ -141,6 +193,16 @@ static int owns(int type)
 	return 0;
 }
 
+static int owns_recursive(void)
+{
+	return owns(PTHREAD_MUTEX_RECURSIVE);
+}
+
+static int owns_checked(void)
+{
+	return owns(PTHREAD_MUTEX_ERRORCHECK);
+}
+
 static pid_t parent_at_start;
 
 static __attribute__((constructor)) void note_parent(void)
@@ -164,7 +226,7 @@ static int knows_itself(void)
 
 /* A copy leaves a file behind, which the program that goes on finds; it says so without
  * a call that would be counted. */
-static int leaves_file(void)
+static int leaves_file(int where)
 {
 	void *p;
 	int fd;
@@ -173,12 +235,22 @@ static int leaves_file(void)
 	p = malloc(10);
 	fd = open("left", O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		(void)!write(1, "who made this?\n", 15);
+		(void)!write(where, "who made this?\n", 15);
 	(void)ask();
 	free(p);
 	if (!p)
 		fputs("subject: no memory\n", stderr);
 	return !p;
+}
+
+static int leaves_file_says_it(void)
+{
+	return leaves_file(1);
+}
+
+static int leaves_file_warns(void)
+{
+	return leaves_file(2);
 }
 
 /* And one that leaves a process behind, which holds its standard output. */
@@ -203,6 +275,33 @@ static int crashes(void)
 	return 0;
 }
 
+/* It fails otherwise in a copy, which is not the leader of its session. */
+static int sees_itself(void)
+{
+	for (int i = 0; i < 3; i++) {
+		void *p = malloc(10);
+
+		if (!p && getsid(0) == getpid())
+			abort();
+		if (!p)
+			(void)raise(SIGSEGV);
+		free(p);
+	}
+	return 0;
+}
+
+static int hangs(void)
+{
+	for (int i = 0; i < 12; i++) {
+		void *p = malloc(10);
+
+		while (!p)
+			(void)getppid();
+		free(p);
+	}
+	return 0;
+}
+
 /* Kills its group. */
 static int kills_group(void)
 {
@@ -212,41 +311,39 @@ static int kills_group(void)
 	return 1;
 }
 
+static const struct {
+	const char *name;
+	int (*run)(void);
+} programs[] = {
+	{"asks", ask},
+	{"thread", with_thread},
+	{"child", with_child},
+	{"orphan", with_orphan},
+	{"memory", with_memory},
+	{"file", with_file},
+	{"read_file", with_file_to_read},
+	{"lock", with_lock},
+	{"pipe", with_pipe},
+	{"timer", with_timer},
+	{"executes", executes},
+	{"reads", reads},
+	{"recursive", owns_recursive},
+	{"errorcheck", owns_checked},
+	{"knows_itself", knows_itself},
+	{"sees_itself", sees_itself},
+	{"leaves_file", leaves_file_says_it},
+	{"leaves_file_warns", leaves_file_warns},
+	{"leaves_process", leaves_process},
+	{"crashes", crashes},
+	{"hangs", hangs},
+	{"kills_group", kills_group},
+};
+
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
-
-	if (!strcmp(what, "thread"))
-		return with_thread();
-	if (!strcmp(what, "child"))
-		return with_child();
-	if (!strcmp(what, "memory"))
-		return with_memory();
-	if (!strcmp(what, "file"))
-		return with_file("written", O_WRONLY | O_CREAT);
-	if (!strcmp(what, "read_file"))
-		return with_file(argv[0], O_RDONLY);
-	if (!strcmp(what, "lock"))
-		return with_lock(argv[0]);
-	if (!strcmp(what, "pipe"))
-		return with_pipe();
-	if (!strcmp(what, "timer"))
-		return with_timer();
-	if (!strcmp(what, "reads"))
-		return reads();
-	if (!strcmp(what, "recursive"))
-		return owns(PTHREAD_MUTEX_RECURSIVE);
-	if (!strcmp(what, "errorcheck"))
-		return owns(PTHREAD_MUTEX_ERRORCHECK);
-	if (!strcmp(what, "knows_itself"))
-		return knows_itself();
-	if (!strcmp(what, "leaves_file"))
-		return leaves_file();
-	if (!strcmp(what, "leaves_process"))
-		return leaves_process();
-	if (!strcmp(what, "crashes"))
-		return crashes();
-	if (!strcmp(what, "kills_group"))
-		return kills_group();
+	for (size_t i = 0; argc > 1 && i < sizeof(programs) / sizeof(*programs); i++) {
+		if (!strcmp(argv[1], programs[i].name))
+			return programs[i].run();
+	}
 	return 2;
 }
