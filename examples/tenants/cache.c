@@ -119,7 +119,6 @@ static bool lock(void)
 
 	script_sleeps(WAIT_LOCK);
 	r = bh_mutex_lock(&cache.lock);
-	script_sleeps(WAIT_NONE);
 	if (r == -EOWNERDEAD)
 		repair_locked();
 	return r == 0 || r == -EOWNERDEAD;

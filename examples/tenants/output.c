@@ -130,7 +130,6 @@ static void wait_for_room(struct stream *stream)
 	while (read(fd, &count, sizeof(count)) < 0 && errno == EINTR)
 		;
 	bh_block_leave();
-	script_sleeps(WAIT_NONE);
 }
 
 int stream_write(struct stream *stream, const char *bytes, size_t size)

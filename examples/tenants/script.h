@@ -50,7 +50,7 @@ struct script {
 	struct stream *stream;
 	void *owner;
 	bool has_drills;       /* Lua also has cache_set_slowly() */
-	enum script_wait wait; /* of one that was killed while it slept: in what */
+	enum script_wait wait; /* what it slept in last */
 	char error[600];
 };
 
