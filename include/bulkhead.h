@@ -812,9 +812,9 @@ int bh_report_write(int fd, enum bh_format format);
  * Recount everything from the pages up and compare with the counters. Returns 0 when all
  * agree, else the number of disagreements, each of which was written to standard error;
  * -ENOMEM when there is no room to count. Threads that allocate meanwhile are waited
- * for, one operation each. A task that somebody is in, or that is being ended, changes
- * while it is counted and may be reported for that: look again. The reaper may still be
- * ending a victim after bh_task_enter() or bh_task_run() has returned.
+ * for, one operation each; so are ends of tasks, those that the reaper still has to do
+ * with among them, for a second at most. A task that somebody is in changes while it is
+ * counted and may be reported for that: look again.
  */
 int bh_audit(void);
 

@@ -563,9 +563,6 @@ START_TEST(a_task_that_ends_is_waited_for_and_nobody_is_killed_instead)
 	putter = support_thread(put_in_thread, ending);
 	support_stop_await(&stop);
 	ck_assert_uint_eq(bhi_tasks_count(), 2);
-	/* Which is not for moments in which something is given back. */
-	if (endings[_i].point == BHI_TP_ENDING)
-		ck_assert_int_eq(bh_audit(), 0);
 	report_to_nobody(BH_TEXT);
 	report_to_nobody(BH_JSON);
 	asker_begin(&asker, group, is_small ? 1000 : MIB, is_small);
@@ -580,6 +577,63 @@ START_TEST(a_task_that_ends_is_waited_for_and_nobody_is_killed_instead)
 	bh_task_put(idle);
 	ck_assert_uint_eq(support_usage(group), 0);
 	bh_group_put(group);
+	support_end();
+}
+END_TEST
+
+static void *audit_in_thread(void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(bh_audit(), 0);
+	return NULL;
+}
+
+/* Somebody is held at .stop with a region half taken apart. */
+static void audit_waits_until_it_goes_on(void)
+{
+	pthread_t auditor;
+
+	support_watch(&other_stop, BHI_TP_AUDIT_WAITS, SUPPORT_OUTSIDE);
+	auditor = support_thread(audit_in_thread, NULL);
+	support_stop_await(&other_stop);
+	support_stop_go_on(&stop);
+	support_join(auditor);
+}
+
+START_TEST(an_audit_waits_for_tasks_that_end)
+{
+	bool is_small = endings[_i].is_small;
+	struct bh_task *ending;
+	pthread_t putter;
+
+	support_start_tasks(TASK_ZONE, 1000);
+	ending = is_small ? support_task(NULL, "ending", 0)
+			  : support_idle_task(NULL, "ending", 0, SIZE);
+	if (is_small)
+		ck_assert_int_eq(bh_task_enter(ending, have_little, NULL, NULL), 0);
+	support_stop_at(&stop, endings[_i].point, SUPPORT_OUTSIDE);
+	putter = support_thread(put_in_thread, ending);
+	support_stop_await(&stop);
+	audit_waits_until_it_goes_on();
+	support_join(putter);
+	support_stops_clear();
+	support_end();
+}
+END_TEST
+
+/* Its pages are gone and still counted; nobody but the reaper refers to it. */
+START_TEST(an_audit_waits_for_what_the_reaper_still_does)
+{
+	struct bh_task *victim;
+
+	support_start_tasks(TASK_ZONE, 1000);
+	victim = support_idle_task(NULL, "victim", 0, SIZE);
+	support_stop_at(&stop, BHI_TP_UNMARKED, SUPPORT_OUTSIDE);
+	ck_assert_int_eq(bh_task_kill(victim), 0);
+	support_stop_await(&stop);
+	bh_task_put(victim);
+	audit_waits_until_it_goes_on();
+	support_stops_clear();
 	support_end();
 }
 END_TEST
@@ -788,6 +842,9 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase,
 		a_task_that_ends_is_waited_for_and_nobody_is_killed_instead, 0,
 		(int)bhi_array_size(endings));
+	tcase_add_loop_test(tcase, an_audit_waits_for_tasks_that_end, 0,
+		(int)bhi_array_size(endings));
+	tcase_add_test(tcase, an_audit_waits_for_what_the_reaper_still_does);
 	tcase_add_loop_test(
 		tcase, a_task_without_references_is_not_killed_with_its_group, 0, 2);
 	tcase_add_loop_test(tcase, a_guard_that_is_up_keeps_the_reaper_out, 0,

@@ -6,9 +6,10 @@
  * (alloc/small.h): their pages are the root's, their objects count below the root.
  *
  * Held during the audit: the locks of the tasks and of the tree, so that neither come or
- * go. What other threads charged but have not yet turned into pages, or what the reaper
- * has zapped and not yet uncharged, would show as a disagreement: the audit is for
- * moments in which nobody else allocates.
+ * go. What other threads charged but have not yet turned into pages would show as a
+ * disagreement: the audit is for moments in which nobody else allocates. The end of a
+ * task is of no caller's making, and waited for: the reaper may let go of a victim after
+ * bh_task_run() has returned, and takes its region apart then.
  */
 #include <errno.h>
 
@@ -20,7 +21,13 @@
 #include "api/start.h"
 #include "base/fmt.h"
 #include "base/pool.h"
+#include "base/sys.h"
+#include "base/testpoint.h"
+#include "oom/reaper.h"
 #include "task/warm.h"
+
+/* How long ends are waited for: as long as the reaper tries a victim that holds. */
+#define ENDS_NS BHI_NS_PER_SEC
 
 struct sums {
 	int64_t pages;    /* bytes of slabs, runs and tasks */
@@ -256,6 +263,31 @@ static int recount(struct audit *audit) BH_REQUIRES(bhi_tasks_lock)
 	return audit->nr_wrong;
 }
 
+static bool some_task_ends(void)
+{
+	bool found = false;
+
+	bhi_lock_acquire(&bhi_tasks_lock);
+	bhi_list_for_each (node, &bhi_tasks) {
+		found = !bhi_load(&bhi_list_entry(node, struct bh_task, node)->refs);
+		if (found)
+			break;
+	}
+	bhi_lock_release(&bhi_tasks_lock);
+	return found;
+}
+
+/* The reaper comes first: it may be what lets go of a task last. */
+static void wait_for_ends(void)
+{
+	uint64_t until = bhi_sys_now_ns() + ENDS_NS;
+
+	while ((!bhi_reaper_is_idle() || some_task_ends()) && bhi_sys_now_ns() < until) {
+		bhi_testpoint(BHI_TP_AUDIT_WAITS);
+		bhi_sys_pause(BHI_NS_PER_MS / 10);
+	}
+}
+
 BHI_API int bh_audit(void)
 {
 	struct audit audit = {0};
@@ -265,6 +297,7 @@ BHI_API int bh_audit(void)
 		return r;
 	if (bhi_process_inert())
 		return -EINVAL;
+	wait_for_ends();
 	bhi_group_sweep();
 	bhi_lock_acquire(&bhi_tasks_lock);
 	bhi_lock_acquire(&bhi_group_tree_lock);

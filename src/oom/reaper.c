@@ -24,6 +24,8 @@ static struct {
 	uint64_t interval_ns;
 	/* atomic: rises when there is something to do; the thread sleeps on it */
 	uint32_t word;
+	/* written by the thread: what .word was when nothing was left to do */
+	uint32_t idle_word;
 	uint64_t nr_reaped, nr_given_up;
 	/* protected by .lock */
 	struct bhi_lock lock;
@@ -297,6 +299,9 @@ static void *reaper_main(void *arg)
 		next_deadline = kill_expired(now);
 		take_new_victims();
 		next_try = attend_all(now);
+		/* pairs with bhi_reaper_is_idle() */
+		if (!state.pending)
+			bhi_store_release(&state.idle_word, seen);
 		bhi_sys_futex_wait(&state.word, seen,
 			until(bhi_sys_now_ns(), next_try, next_deadline));
 	}
@@ -311,6 +316,13 @@ int bhi_reaper_start(uint32_t tries, uint32_t interval_ms)
 	bhi_task_deadline_hook = on_deadline;
 	bhi_task_reaped_hook = note_reaped;
 	return bhi_sys_thread_start(reaper_main, NULL);
+}
+
+bool bhi_reaper_is_idle(void)
+{
+	uint32_t idle_word = bhi_load_acquire(&state.idle_word);
+
+	return bhi_load_acquire(&state.word) == idle_word;
 }
 
 void bhi_reaper_stat(struct bhi_reaper_stat *ret)

@@ -17,6 +17,10 @@ struct bhi_reaper_stat {
 /* Start the thread. 0 or -EAGAIN. Context: any; once. */
 int bhi_reaper_start(uint32_t tries, uint32_t interval_ms);
 
+/* Whether it is done with all victims that were handed over before the call. Context:
+ * any. */
+bool bhi_reaper_is_idle(void);
+
 /* Context: any. */
 void bhi_reaper_stat(struct bhi_reaper_stat *ret);
 
