@@ -588,7 +588,7 @@ static void *audit_in_thread(void *arg)
 	return NULL;
 }
 
-/* Somebody is held at .stop with a region half taken apart. */
+/* Somebody is held at @stop who is about to take a region apart, or half through. */
 static void audit_waits_until_it_goes_on(void)
 {
 	pthread_t auditor;
@@ -632,6 +632,30 @@ START_TEST(an_audit_waits_for_what_the_reaper_still_does)
 	ck_assert_int_eq(bh_task_kill(victim), 0);
 	support_stop_await(&stop);
 	bh_task_put(victim);
+	audit_waits_until_it_goes_on();
+	support_stops_clear();
+	support_end();
+}
+END_TEST
+
+static int check_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;)
+		ck_assert_int_eq(bh_check(), 0);
+	return 0;
+}
+
+/* The victim has unwound before it was handed over. */
+START_TEST(an_audit_waits_for_the_kill_of_a_deadline)
+{
+	struct bh_task_attr attr = {.name = "late", .deadline_ns = 50 * BHI_NS_PER_MS};
+
+	support_start_tasks(TASK_ZONE, 1000);
+	support_stop_at(&stop, BHI_TP_KILLED, SUPPORT_OUTSIDE);
+	ck_assert_int_eq(
+		bh_task_run(NULL, &attr, check_for_ever, NULL, NULL), -ECANCELED);
+	support_stop_await(&stop);
 	audit_waits_until_it_goes_on();
 	support_stops_clear();
 	support_end();
@@ -845,6 +869,7 @@ static void add(TCase *tcase)
 	tcase_add_loop_test(tcase, an_audit_waits_for_tasks_that_end, 0,
 		(int)bhi_array_size(endings));
 	tcase_add_test(tcase, an_audit_waits_for_what_the_reaper_still_does);
+	tcase_add_test(tcase, an_audit_waits_for_the_kill_of_a_deadline);
 	tcase_add_loop_test(
 		tcase, a_task_without_references_is_not_killed_with_its_group, 0, 2);
 	tcase_add_loop_test(tcase, a_guard_that_is_up_keeps_the_reaper_out, 0,

@@ -48,7 +48,7 @@ enum bhi_testpoint {
 	BHI_TP_ACCESS,       /* access.c: in the region, access not yet given */
 	BHI_TP_TRIM,         /* end.c: trimming is said, the guard not yet looked at */
 	BHI_TP_QUIET,        /* end.c: nobody else changes pages, none is taken yet */
-	BHI_TP_AUDIT_WAITS,  /* audit.c: a task was seen to end, not yet waited for */
+	BHI_TP_AUDIT_WAITS,  /* audit.c: an end was seen, and is not yet waited for */
 };
 
 /* Called on the thread that passes a point, with the locks and sections it is in.

@@ -229,6 +229,8 @@ static struct bh_task *take_expired(uint64_t now, uint64_t *ret_next, bool *ret_
 	if (task) {
 		bhi_list_unlink(&task->deadline_node);
 		task->deadline_at = 0;
+		/* Not idle before the next round: the victim may have ended by then. */
+		(void)bhi_add_return(&state.word, 1);
 		/* The thread inside holds a reference. */
 		bhi_task_get(task);
 		*ret_claimed = bhi_task_claim_kill(task, &cause);
