@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the kill of a task to its bytes being back, as the library reports it, for what
- * the victim may be doing, against madvise(MADV_DONTNEED) of as many resident bytes. The
- * victim has 16 MiB, half of it a map, half objects. Kills and madvise take turns.
+ * the victim may be doing, against madvise(MADV_DONTNEED) of as many resident bytes, of
+ * the thread's own touching or, as those of a victim are, of another's. The victim has 16
+ * MiB, half of it a map, half objects. Kills and madvise take turns.
  *
  *	running	writes to its memory
  *	retrying	asks for memory in a group that is full and says BH_FAIL, for ever
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,17 +26,20 @@
 #include "bulkhead.h"
 #include "stats.h"
 
-#define NR_ROUNDS   200
-#define MAP_SIZE    ((size_t)8 << 20)
-#define OBJECT_SIZE ((size_t)2048)
-#define NR_OBJECTS  (MAP_SIZE / OBJECT_SIZE)
-#define PAGE_BYTES  ((size_t)4096)
+#define NR_ROUNDS      200
+#define MAP_SIZE       ((size_t)8 << 20)
+#define OBJECT_SIZE    ((size_t)2048)
+#define NR_OBJECTS     (MAP_SIZE / OBJECT_SIZE)
+#define PAGE_BYTES     ((size_t)4096)
 /* What a full group leaves for retries to fail on. */
-#define FULL_SIZE   ((uint64_t)2 * MAP_SIZE + ((uint64_t)1 << 20))
+#define FULL_SIZE      ((uint64_t)2 * MAP_SIZE + ((uint64_t)1 << 20))
 /* Until a thread that is about to block has done so. */
-#define SETTLE_US   1000
+#define SETTLE_US      1000
+/* Between two looks at whether a victim is reaped: on two processors each look may
+ * interrupt the reaper. */
+#define REAPED_POLL_US 1000
 /* A victim caught in another state than the one meant is killed again, so often. */
-#define TRIES       50
+#define TRIES          50
 
 enum state {
 	STATE_RUNNING,
@@ -48,7 +53,8 @@ enum state {
 static const char *const state_names[] = {"running", "retrying", "mutex", "read", "idle"};
 
 static struct {
-	struct bh_task *task;
+	struct bh_task *task; /* to be entered */
+	char *memory;         /* if there is no task: to be touched */
 	enum state state;
 	struct bh_report report;
 	int result;
@@ -59,6 +65,7 @@ static struct {
 static struct bh_mutex mutex;
 static struct bh_group *plain, *full;
 static double kill_ns[NR_STATES][NR_ROUNDS], madvise_ns[NR_ROUNDS];
+static double madvise_other_ns[NR_ROUNDS];
 static uint64_t victim_bytes;
 
 static void fill(void)
@@ -125,9 +132,13 @@ static void *worker_main(void *arg)
 	(void)arg;
 	for (;;) {
 		sem_wait(&victim.start);
-		if (!victim.task)
+		if (victim.task)
+			victim.result =
+				bh_task_enter(victim.task, inside, NULL, &victim.report);
+		else if (victim.memory)
+			memset(victim.memory, 1, victim_bytes);
+		else
 			return NULL;
-		victim.result = bh_task_enter(victim.task, inside, NULL, &victim.report);
 		sem_post(&victim.done);
 	}
 }
@@ -137,7 +148,7 @@ static void wait_until_reaped(void)
 	struct bh_task_stat stat;
 
 	do {
-		usleep(50);
+		usleep(REAPED_POLL_US);
 		bh_task_stat(victim.task, &stat);
 	} while (!stat.is_reaped);
 }
@@ -179,6 +190,7 @@ static int kill_one(enum state state, double *ret_ns)
 	else
 		sem_wait(&victim.done);
 	bh_task_put(victim.task);
+	victim.task = NULL;
 	if (victim.result != -ECANCELED || report->reason != BH_KILLED_CALLER)
 		die("a victim was not killed");
 	if (!is_expected(state, report->victim_state))
@@ -199,7 +211,7 @@ static void kill_state(enum state state, double *ret_ns)
 	die("a victim is never in the state that is to be measured");
 }
 
-static double advise_once(size_t size)
+static double advise_once(size_t size, bool by_another)
 {
 	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -208,7 +220,15 @@ static double advise_once(size_t size)
 	if (memory == MAP_FAILED)
 		die("no mapping");
 	madvise(memory, size, MADV_NOHUGEPAGE);
-	memset(memory, 1, size);
+	if (by_another) {
+		victim.memory = memory;
+		sem_post(&victim.start);
+		sem_wait(&victim.done);
+		victim.memory = NULL;
+		usleep(SETTLE_US);
+	} else {
+		memset(memory, 1, size);
+	}
 	start = clock_ns(CLOCK_MONOTONIC);
 	if (madvise(memory, size, MADV_DONTNEED))
 		die("madvise failed");
@@ -257,15 +277,16 @@ int main(int argc, char **argv)
 	for (unsigned round = 0; round < nr_rounds; round++) {
 		for (unsigned s = 0; s < NR_STATES; s++)
 			kill_state((enum state)s, &kill_ns[s][round]);
-		madvise_ns[round] = advise_once((size_t)victim_bytes);
+		madvise_ns[round] = advise_once((size_t)victim_bytes, false);
+		madvise_other_ns[round] = advise_once((size_t)victim_bytes, true);
 	}
-	victim.task = NULL;
 	sem_post(&victim.start);
 	pthread_join(worker, NULL);
 	bh_mutex_unlock(&mutex);
 	for (unsigned s = 0; s < NR_STATES; s++)
 		print(state_names[s], kill_ns[s], nr_rounds);
 	print("madvise", madvise_ns, nr_rounds);
+	print("madvise_other", madvise_other_ns, nr_rounds);
 	printf("uffd %d\n", !!(bh_features() & BH_FEATURE_UFFD));
 	printf("bytes %.0f\n", (double)victim_bytes);
 	return 0;

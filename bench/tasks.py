@@ -103,13 +103,16 @@ def format_kill(tasks):
         label = "kill" + backend
         figures = tasks.get(label) or {}
         ways = [(state, "victim " + text) for state, text in STATES]
-        for name, text in ways + [("madvise", "madvise(MADV_DONTNEED) alone")]:
+        peers = [("madvise", "madvise(MADV_DONTNEED) alone"),
+                 ("madvise_other", "madvise of what another thread touched")]
+        for name, text in ways + peers:
             values = [figures.get(f"{name}_{q}") for q in ("p50", "p99", "max")]
             rows.append([f"{backend_name(tasks, label)}: {text}",
                          *[cell(milliseconds(value)) for value in values],
+                         cell(ratio(values[0], figures.get("madvise_other_p50"))),
                          cell(ratio(values[1], figures.get("madvise_p99")))])
     return format_table(["16 MiB: kill to bytes back", "median ms", "p99 ms", "worst ms",
-                         "p99 / madvise's"], rows)
+                         "median / another's", "p99 / madvise's"], rows)
 
 
 def format_alloc(tasks):
