@@ -17,6 +17,7 @@
 
 #include "allocate.h"
 #include "interposer.h"
+#include "shared.h"
 #include "symbols.h"
 
 /* Set before the handler is. */
@@ -31,38 +32,28 @@ static void hand_on(int signal)
 static int make_shared(
 	const struct bhi_check_fail *fail, struct bhi_check_shared **ret, int *ret_fd)
 {
-	int fd = memfd_create("bulkhead-fail", MFD_CLOEXEC);
-	struct bhi_check_shared *shared = MAP_FAILED;
-	int r;
+	int r = bhi_check_shared_make(ret, ret_fd);
+	struct bhi_check_shared *shared = *ret;
 
-	if (fd < 0)
-		return -errno;
-	if (!ftruncate(fd, sizeof(*shared)))
-		shared = mmap(
-			NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (shared == MAP_FAILED) {
-		r = -errno;
-		(void)close(fd);
+	if (r)
 		return r;
-	}
 	shared->order.action = BHI_CHECK_SETTINGS;
 	shared->order.follow_children = fail->follow_children;
 	(void)strncpy(shared->settings, fail->settings, sizeof(shared->settings) - 1);
 	shared->settings_nth = fail->nth;
 	shared->version = BHI_CHECK_VERSION;
 	shared->magic = BHI_CHECK_MAGIC;
-	*ret = shared;
-	*ret_fd = fd;
 	return 0;
 }
 
 /* Our own is what the program gets. */
 static int set_environment(const struct bhi_check_fail *fail, int fd)
 {
-	char *preload = bhi_check_interposer_preload(fail->interposer), file[64];
+	char *preload = bhi_check_interposer_preload(fail->interposer);
+	char file[BHI_CHECK_SHARED_NAME_SIZE];
 	int r;
 
-	(void)snprintf(file, sizeof(file), "/proc/%d/fd/%d", getpid(), fd);
+	bhi_check_shared_name(fd, file);
 	r = setenv("LD_PRELOAD", preload, 1) || setenv(BHI_CHECK_ENV, file, 1) ||
 			    setenv(BHI_CHECK_MARK_ENV, "bulkhead-fail: calls fail", 1)
 		    ? -errno

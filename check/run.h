@@ -15,8 +15,7 @@
 struct bhi_check_setup {
 	char *const *command;   /* argv, ends with NULL */
 	const char *interposer; /* path of the shared object */
-	const char
-		*work_dir; /* a folder of ours: each run has a folder of its own in it */
+	const char *work_dir;   /* a folder of ours: private copies are in it */
 	const char *copy_dir; /* NULL, or the folder of which each run gets a private copy
 				 and starts in */
 	const char *stdin_file; /* NULL: /dev/null */

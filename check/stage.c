@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A run has a folder named by its slot, in which the shared file and the private copy
- * are; the output goes to files without a name. What the subject can see of a run, names
+ * A run that gets a private copy has a folder for it, named by its slot; the shared file
+ * and those that take the output are in memory. What the subject can see of a run, names
  * and variables included, has the same length in every run: programs copy their
  * environment, and a longer one would be other sizes, and may be other calls.
  */
@@ -18,6 +18,7 @@
 
 #include "allocate.h"
 #include "interposer.h"
+#include "shared.h"
 #include "tree.h"
 
 #define PRELOAD "LD_PRELOAD"
@@ -46,6 +47,7 @@ char *bhi_check_mark(const struct bhi_check_order *order)
 static void make_environment(struct bhi_check_stage *stage)
 {
 	char *list = bhi_check_interposer_preload(stage->setup->interposer);
+	char name[BHI_CHECK_SHARED_NAME_SIZE];
 	size_t nr = 0, used = 0;
 
 	stage->preload = bhi_check_format(PRELOAD "=%s", list);
@@ -59,8 +61,8 @@ static void make_environment(struct bhi_check_stage *stage)
 			!is_variable(environ[i], BHI_CHECK_MARK_ENV))
 			stage->environment[used++] = environ[i];
 	}
-	(void)snprintf(stage->check, sizeof(stage->check), BHI_CHECK_ENV "=%s",
-		stage->shared_path);
+	bhi_check_shared_name(stage->shared_fd, name);
+	(void)snprintf(stage->check, sizeof(stage->check), BHI_CHECK_ENV "=%s", name);
 	stage->mark = bhi_check_mark(stage->order);
 	stage->environment[used++] = stage->preload;
 	stage->environment[used++] = stage->check;
@@ -69,21 +71,10 @@ static void make_environment(struct bhi_check_stage *stage)
 
 static int make_shared(struct bhi_check_stage *stage)
 {
-	int fd = open(stage->shared_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	void *p = MAP_FAILED;
-	int r = 0;
+	int r = bhi_check_shared_make(&stage->shared, &stage->shared_fd);
 
-	if (fd < 0)
-		return -errno;
-	if (!ftruncate(fd, sizeof(*stage->shared)))
-		p = mmap(NULL, sizeof(*stage->shared), PROT_READ | PROT_WRITE, MAP_SHARED,
-			fd, 0);
-	if (p == MAP_FAILED)
-		r = -errno;
-	(void)close(fd);
 	if (r)
 		return r;
-	stage->shared = p;
 	stage->shared->order = *stage->order;
 	stage->shared->order.follow_children |= stage->setup->follow_children;
 	stage->shared->order.pages = stage->setup->pages;
@@ -102,8 +93,6 @@ static int make_folder(struct bhi_check_stage *stage, int slot)
 	if (length < 0 || (size_t)length >= sizeof(stage->folder))
 		return -ENAMETOOLONG;
 	(void)snprintf(stage->copy, sizeof(stage->copy), "%s/copy", stage->folder);
-	(void)snprintf(stage->shared_path, sizeof(stage->shared_path), "%s/shared",
-		stage->folder);
 	if (mkdir(stage->folder, 0700)) {
 		/* Of a session that was killed. */
 		if (errno != EEXIST)
@@ -112,14 +101,12 @@ static int make_folder(struct bhi_check_stage *stage, int slot)
 		if (mkdir(stage->folder, 0700))
 			return -errno;
 	}
-	return stage->setup->copy_dir
-		       ? bhi_check_tree_copy(stage->setup->copy_dir, stage->copy)
-		       : 0;
+	return bhi_check_tree_copy(stage->setup->copy_dir, stage->copy);
 }
 
 int bhi_check_stage_set_up(struct bhi_check_stage *stage, int slot)
 {
-	int r = make_folder(stage, slot);
+	int r = stage->setup->copy_dir ? make_folder(stage, slot) : 0;
 
 	if (!r)
 		r = make_shared(stage);
@@ -135,6 +122,8 @@ void bhi_check_stage_clean_up(struct bhi_check_stage *stage)
 {
 	if (stage->shared)
 		(void)munmap(stage->shared, sizeof(*stage->shared));
+	if (stage->shared_fd >= 0)
+		(void)close(stage->shared_fd);
 	if (stage->out >= 0)
 		(void)close(stage->out);
 	if (stage->err >= 0)

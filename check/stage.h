@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a run of the subject needs around it: a folder, the shared file, the environment,
- * the files that take its output.
+ * What a run of the subject needs around it: the shared file, the environment, the files
+ * that take its output, and a folder where it gets a private copy.
  */
 #ifndef BHI_CHECK_STAGE_H
 #define BHI_CHECK_STAGE_H
@@ -10,25 +10,26 @@
 
 #include "launch.h"
 #include "run.h"
+#include "shared.h"
 
 struct bhi_check_stage {
 	/* borrowed */
 	const struct bhi_check_setup *setup;
 	const struct bhi_check_order *order;
-	char folder[PATH_MAX];
+	char folder[PATH_MAX]; /* "": none */
 	char copy[PATH_MAX + 8];
-	char shared_path[PATH_MAX + 8];
 	struct bhi_check_shared *shared; /* NULL: not mapped, or a result has it */
-	int out, err;                    /* -1: not open */
+	int shared_fd, out, err;         /* -1: not open */
 	/* The variables of ours, and the whole environment. */
-	char check[PATH_MAX + 64];
+	char check[sizeof(BHI_CHECK_ENV) + BHI_CHECK_SHARED_NAME_SIZE];
 	char *preload, *mark;
 	char **environment;
 };
 
-#define BHI_CHECK_STAGE_INIT(the_setup, the_order)                                \
-	{                                                                         \
-		.setup = (the_setup), .order = (the_order), .out = -1, .err = -1, \
+#define BHI_CHECK_STAGE_INIT(the_setup, the_order)                                      \
+	{                                                                               \
+		.setup = (the_setup), .order = (the_order), .shared_fd = -1, .out = -1, \
+		.err = -1,                                                              \
 	}
 
 /* 0 or -errno; bhi_check_stage_clean_up() after both. Context: may wait. */
