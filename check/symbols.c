@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "allocate.h"
+#include "symbol_table.h"
 #include "symbols.h"
 
 #define NR_BUCKETS 16384
@@ -22,6 +23,8 @@ struct view {
 	Dwfl *dwfl;
 	Dwfl_Module *module; /* NULL: cannot be read */
 	Dwarf_Addr start;    /* where libdw put it */
+	bool has_table;
+	struct bhi_check_symbol_table table;
 };
 
 struct module {
@@ -115,6 +118,13 @@ static void open_view(
 		view->module = NULL;
 }
 
+static void close_view(struct view *view)
+{
+	bhi_check_symbol_table_free(&view->table);
+	if (view->dwfl)
+		dwfl_end(view->dwfl);
+}
+
 static void open_module(struct module *module)
 {
 	open_view(&module->own, module, &own_callbacks);
@@ -179,52 +189,17 @@ static void find_line(
 	place->line = (unsigned)line;
 }
 
-static bool is_better_name(const char *name, const char *than)
-{
-	size_t len = strcspn(name, "@"), than_len = strcspn(than, "@");
-
-	if ((*name == '_') != (*than == '_'))
-		return *than == '_';
-	if (len != than_len)
-		return len < than_len;
-	return strncmp(name, than, len) < 0;
-}
-
-/* Of several names for one function, the one that people know: strdup, not __strdup. */
-static const char *find_alias(const struct view *view, const char *name, Dwarf_Addr start)
-{
-	int nr = *name == '_' ? dwfl_module_getsymtab(view->module) : 0;
-
-	for (int i = 1; i < nr; i++) {
-		GElf_Addr address;
-		GElf_Sym symbol;
-		const char *other = dwfl_module_getsym_info(
-			view->module, i, &symbol, &address, NULL, NULL, NULL);
-
-		if (other && *other && address == start && symbol.st_size &&
-			GELF_ST_TYPE(symbol.st_info) == STT_FUNC &&
-			is_better_name(other, name))
-			name = other;
-	}
-	return name;
-}
-
 /* NULL: no symbol covers it. */
 static const char *find_symbol(
-	const struct view *view, Dwarf_Addr address, GElf_Off *ret_within)
+	struct view *view, Dwarf_Addr address, GElf_Off *ret_within)
 {
-	GElf_Sym symbol;
-	GElf_Off within;
-	const char *name;
-
 	if (!view->module)
 		return NULL;
-	name = dwfl_module_addrinfo(
-		view->module, address + view->start, &within, &symbol, NULL, NULL, NULL);
-	if (!name || within >= symbol.st_size)
-		return NULL;
-	*ret_within = within;
-	return find_alias(view, name, address + view->start - within);
+	if (!view->has_table)
+		bhi_check_symbol_table_init(&view->table, view->module);
+	view->has_table = true;
+	return bhi_check_symbol_table_find(
+		&view->table, address + view->start, ret_within);
 }
 
 static const char *keep(struct bhi_check_symbols *symbols, char *text)
@@ -303,7 +278,7 @@ static const char *demangle(struct bhi_check_symbols *symbols, const char *name)
 	return keep(symbols, copy);
 }
 
-static void find_function(struct bhi_check_symbols *symbols, const struct module *module,
+static void find_function(struct bhi_check_symbols *symbols, struct module *module,
 	uint64_t offset, bool is_exact, struct bhi_check_place *place)
 {
 	Dwarf_Addr address =
@@ -385,10 +360,8 @@ void bhi_check_symbols_free(struct bhi_check_symbols *symbols)
 	}
 	while ((module = symbols->modules)) {
 		symbols->modules = module->next;
-		if (module->own.dwfl)
-			dwfl_end(module->own.dwfl);
-		if (module->full.dwfl)
-			dwfl_end(module->full.dwfl);
+		close_view(&module->own);
+		close_view(&module->full);
 		free(module->path);
 		free(module->build_id);
 		free(module);
