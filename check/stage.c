@@ -7,6 +7,7 @@
  */
 #include "stage.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,6 +42,36 @@ char *bhi_check_mark(const struct bhi_check_order *order)
 		injects ? (unsigned long long)order->occurrence : 0,
 		injects ? (unsigned long long)order->call : 0,
 		injects ? "fails" : "works");
+}
+
+/* Whether @text is the value of a mark; that of a clean run is @clean, all zeros. */
+static bool is_mark(const char *text, const char *clean, size_t last_word)
+{
+	for (size_t i = 0; i < last_word; i++) {
+		if (clean[i] == '0' ? !isxdigit((unsigned char)text[i])
+				    : text[i] != clean[i])
+			return false;
+	}
+	return !strncmp(text + last_word, "fails", 5) ||
+	       !strncmp(text + last_word, "works", 5);
+}
+
+/* A subject that prints its environment is not wrong for that: the mark becomes that of
+ * a clean run. */
+static void hide_marks(char *text, size_t length)
+{
+	static const struct bhi_check_order order = {.action = BHI_CHECK_RECORD};
+	char *mark = bhi_check_mark(&order), *end = text + length;
+	const char *clean = strchr(mark, '=') + 1;
+	size_t size = strlen(clean), word = strcspn(clean, "0");
+
+	for (char *at = text; (at = memmem(at, (size_t)(end - at), clean, word)) &&
+			      (size_t)(end - at) >= size;
+		at += word) {
+		if (is_mark(at, clean, size - strlen("works")))
+			memcpy(at, clean, size);
+	}
+	free(mark);
 }
 
 /* Our environment with the interposer in front, and the marks. */
@@ -159,6 +190,7 @@ static int read_output(int fd, uint64_t max, char **ret, size_t *ret_length)
 		length += (size_t)n;
 	}
 	text[length] = 0;
+	hide_marks(text, length);
 	*ret = text;
 	*ret_length = length;
 	return 0;

@@ -458,6 +458,20 @@ START_TEST(closed_standard_descriptors_are_no_trouble)
 END_TEST
 
 /* A part of it: whole sessions take longer than a test should. */
+/* It prints the mark of the run, which is another one in each. */
+START_TEST(a_program_that_prints_its_environment_is_not_wrong_for_that)
+{
+	struct call call = {.argv = {"bulkhead", "check", "-q", "--fresh",
+				    _i ? "--fast" : "--samples=2", "--", "env"}};
+	struct support_output output;
+
+	run_call(&call, &output);
+	ck_assert_int_eq(support_exit_status(&output), 0);
+	support_assert_says(&output, "Findings: none.");
+	support_output_fini(&output);
+}
+END_TEST
+
 START_TEST(jq_ends_by_its_own_policy)
 {
 	struct call call = {.argv = {"bulkhead", "check", "-q", "--samples", "1",
@@ -521,6 +535,8 @@ static void add_tests(TCase *tcase)
 		(int)(sizeof(interrupts) / sizeof(interrupts[0])));
 	tcase_add_test(tcase, children_that_were_there_before_are_left_alone);
 	tcase_add_test(tcase, closed_standard_descriptors_are_no_trouble);
+	tcase_add_loop_test(
+		tcase, a_program_that_prints_its_environment_is_not_wrong_for_that, 0, 2);
 	tcase_add_test(tcase, jq_ends_by_its_own_policy);
 	tcase_add_test(tcase, sqlite_has_no_wrong_output);
 	tcase_add_test(tcase, lua_handles_every_failure);
