@@ -90,9 +90,9 @@ static bool leave_out(struct batch *batch, struct entry *entry)
 	return entry->state == LEFT_OUT;
 }
 
-static bool is_over(const struct batch *batch)
+static bool is_over(struct batch *batch)
 {
-	return bhi_check_interrupted() ||
+	return bhi_check_is_cut_short(batch->work) ||
 	       (batch->has_run && bhi_check_is_over(batch->work));
 }
 
@@ -111,9 +111,9 @@ static bool take(void *arg, unsigned i, struct bhi_check_result *result)
 	struct bhi_check_work *work = batch->work;
 	struct entry *entry = &batch->entries[i];
 
-	if (bhi_check_interrupted()) {
+	if (bhi_check_is_cut_short(work)) {
 		bhi_check_result_fini(result);
-		return false;
+		return !bhi_check_interrupted();
 	}
 	batch->error = bhi_check_judge(
 		work, batch->slot, &work->points[entry->at], result, &entry->test);
@@ -122,6 +122,7 @@ static bool take(void *arg, unsigned i, struct bhi_check_result *result)
 		return false;
 	entry->state = COPIED;
 	batch->has_run = true;
+	bhi_check_limit_runs(work);
 	pthread_mutex_lock(&work->lock);
 	work->session.nr_runs++;
 	work->session.nr_copies++;
@@ -299,6 +300,7 @@ static int complete(struct batch *batch, struct entry *entry)
 static void finish(struct batch *batch, struct entry *entry)
 {
 	struct bhi_check_work *work = batch->work;
+	bool is_cut_short = bhi_check_interrupted();
 	int r = 0;
 
 	if (entry->state == COPIED && entry->test.class == BHI_CHECK_UNREACHED)
@@ -306,19 +308,17 @@ static void finish(struct batch *batch, struct entry *entry)
 	if (entry->state == LEFT_OUT ||
 		(entry->state == TO_DO && (is_over(batch) || leave_out(batch, entry))))
 		return;
-	if (entry->state == COPIED && is_over(batch)) {
-		if (has_to_be_shown(batch, entry)) {
-			forget(entry);
-			return;
-		}
-	} else {
+	if (entry->state != COPIED || !is_over(batch)) {
 		r = complete(batch, entry);
+		/* What was ended by us says nothing. */
+		is_cut_short = bhi_check_is_cut_short(work);
+	} else if (has_to_be_shown(batch, entry)) {
+		forget(entry);
+		return;
 	}
-	/* What was ended by us says nothing. */
-	if (bhi_check_interrupted()) {
-		if (!r)
-			bhi_check_test_fini(&entry->test);
-	} else {
+	if (is_cut_short && !r)
+		bhi_check_test_fini(&entry->test);
+	if (!is_cut_short) {
 		bhi_check_finish_point(work, entry->at, r, &entry->test);
 		batch->error = r;
 	}

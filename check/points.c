@@ -13,12 +13,14 @@
 #include "progress.h"
 #include "state.h"
 
-#define LEAST_SHARE 8
-#define SAVE_NS     10000000000UL
+#define LEAST_SHARE  8
+#define SAVE_NS      10000000000UL
+/* What runs have beyond the budget: more than most take, and less than a hang. */
+#define LAST_RUNS_NS 2000000000UL
 /* From BHI_CHECK_SITE_HANGS on, one point of a site in so many is tried. */
-#define HANG_SAMPLE 8
+#define HANG_SAMPLE  8
 /* From this many hangs of all sites on, one hang of a site is enough for that. */
-#define MANY_HANGS  24
+#define MANY_HANGS   24
 
 /* Whether a point of this site is one of those that are left out. */
 static bool is_left_out(struct bhi_check_work *work, const struct bhi_check_point *point)
@@ -57,6 +59,22 @@ bool bhi_check_is_over(struct bhi_check_work *work)
 	look_at_budget(work);
 	pthread_mutex_unlock(&work->lock);
 	return bhi_load(&work->stop);
+}
+
+bool bhi_check_is_cut_short(struct bhi_check_work *work)
+{
+	uint64_t cut_off = bhi_load(&work->setup.cut_off_ns);
+
+	if (bhi_check_interrupted())
+		return true;
+	return cut_off && bhi_check_now() >= cut_off && bhi_check_is_over(work);
+}
+
+void bhi_check_limit_runs(struct bhi_check_work *work)
+{
+	if (work->options->budget_ns)
+		bhi_store(&work->setup.cut_off_ns,
+			work->started_ns + work->options->budget_ns + LAST_RUNS_NS);
 }
 
 /* With the lock held. Not so few that a batch does not pay. */
@@ -150,6 +168,7 @@ void bhi_check_finish_point(
 		work->session.tests[at] = *test;
 		work->is_done[at] = true;
 		work->nr_done++;
+		bhi_check_limit_runs(work);
 		bhi_check_note_test(work, at);
 		bhi_check_progress(work);
 		save_now_and_then(work);

@@ -20,6 +20,16 @@ size_t bhi_check_take_points(struct bhi_check_work *work, size_t *ret, size_t mo
 /* Whether the session is to end, for its budget or another reason. Context: may wait. */
 bool bhi_check_is_over(struct bhi_check_work *work);
 
+/*
+ * Whether runs in this session are ended by us now, and say nothing: it was interrupted,
+ * or its budget has been used up for a while. Not by the budget before
+ * bhi_check_limit_runs(), so that each call has something to show. Context: may wait.
+ */
+bool bhi_check_is_cut_short(struct bhi_check_work *work);
+
+/* This call has tested a point. Context: any. */
+void bhi_check_limit_runs(struct bhi_check_work *work);
+
 /* Whether the point's site hangs and hangs, and this is not one of the few that are tried
  * nevertheless; then the session counts it. Context: may wait. */
 bool bhi_check_leave_out(struct bhi_check_work *work, size_t at);

@@ -22,6 +22,9 @@ struct bhi_check_setup {
 	bool follow_children;
 	bool pages;          /* orders are about page calls */
 	uint64_t timeout_ms; /* 0: none (the first clean run has 60 s) */
+	/* atomic: when runs that have not ended are, and say nothing; 0: never. Others
+	 * may set it during runs. */
+	uint64_t cut_off_ns;
 	uint64_t max_output; /* bytes on stdout, and on stderr */
 	uint64_t max_memory; /* bytes of address space; 0: no limit */
 };

@@ -85,7 +85,7 @@ static void *run_worker(void *arg)
 		int r = bhi_check_try(work, worker->slot, &work->points[at], &test);
 
 		/* What was ended by us says nothing. */
-		if (bhi_check_interrupted()) {
+		if (bhi_check_is_cut_short(work)) {
 			if (!r)
 				bhi_check_test_fini(&test);
 			break;

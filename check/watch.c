@@ -131,6 +131,16 @@ static void ask(struct watch *watch)
 	}
 }
 
+/* Who reads the result sees that it is, too. Not the subject that is copied: it ends by
+ * itself when no more copies are wanted, and what they showed counts only then. */
+static bool is_cut_off(const struct watch *watch)
+{
+	uint64_t cut_off = bhi_load(&watch->setup->cut_off_ns);
+
+	return cut_off && watch->shared->order.action != BHI_CHECK_COPY &&
+	       bhi_check_now() >= cut_off;
+}
+
 static enum bhi_check_end watch_until(struct watch *watch, int out, int err)
 {
 	uint64_t start = now_ms(), next_sample = start + SAMPLE_MS;
@@ -144,6 +154,8 @@ static enum bhi_check_end watch_until(struct watch *watch, int out, int err)
 			return BHI_CHECK_TOO_MUCH_OUTPUT;
 		if (timeout && now - start >= timeout)
 			return judge(watch);
+		if (is_cut_off(watch))
+			return BHI_CHECK_EXITED;
 		if (now < next_sample)
 			continue;
 		next_sample = now + SAMPLE_MS;

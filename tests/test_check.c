@@ -296,6 +296,25 @@ START_TEST(what_a_budget_left_undone_the_next_call_does)
 }
 END_TEST
 
+/* Their own limit is far away. */
+START_TEST(runs_that_hang_end_soon_after_the_budget)
+{
+	struct support_output output;
+
+	check_subject(_i ? "--fast --timeout 1h --budget 1s -j 1"
+			 : "--timeout 1h --budget 1s -j 1",
+		"hang-afterwards", NULL, &output);
+	support_assert_says(&output, "Findings: none.");
+	support_assert_says(&output, "The budget is used up");
+	ck_assert(!support_contains(output.out, "loops for ever"));
+	support_output_fini(&output);
+	/* What was cut off is not done. */
+	check_subject("--timeout 700ms", "hang-afterwards", NULL, &output);
+	support_assert_says(&output, "loops for ever in hang when malloc in hang fails");
+	support_output_fini(&output);
+}
+END_TEST
+
 START_TEST(json_has_all_of_it)
 {
 	struct support_output output;
@@ -526,6 +545,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_finding_has_the_same_id_in_another_environment);
 	tcase_add_test(tcase, a_finding_is_repeated_by_its_id);
 	tcase_add_test(tcase, what_a_budget_left_undone_the_next_call_does);
+	tcase_add_loop_test(tcase, runs_that_hang_end_soon_after_the_budget, 0, 2);
 	tcase_add_test(tcase, json_has_all_of_it);
 	tcase_add_test(tcase, fail_on_says_what_is_bad_enough);
 	tcase_add_test(tcase, mistakes_and_failing_programs_have_their_own_status);

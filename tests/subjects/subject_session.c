@@ -120,6 +120,11 @@ static int hang(void)
 	return 0;
 }
 
+static int hang_afterwards(void)
+{
+	return handled() || hang();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -129,6 +134,7 @@ static const struct {
 	{"last", last},
 	{"unstable", unstable},
 	{"hang", hang},
+	{"hang-afterwards", hang_afterwards},
 };
 
 int main(int argc, char **argv)
