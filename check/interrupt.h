@@ -2,8 +2,8 @@
 /*
  * Being asked to end: SIGINT, SIGTERM and SIGHUP, but for those that were ignored when we
  * started. The subjects, which are in sessions of their own, are ended at once; what was
- * seen of their runs says nothing then. The second time the signal does what it does by
- * default.
+ * seen of their runs says nothing then. The second time, half a second later or more, the
+ * signal does what it does by default.
  */
 #ifndef BHI_CHECK_INTERRUPT_H
 #define BHI_CHECK_INTERRUPT_H

@@ -196,13 +196,24 @@ static enum bhi_check_exit refuse(const char *path, int r)
 	return BHI_CHECK_EXIT_OURS;
 }
 
+/* The program's folder may be another one than ours. From malloc(3). */
+static char *absolute(const char *path)
+{
+	char *folder = *path == '/' ? NULL : getcwd(NULL, 0), *text;
+
+	text = folder ? bhi_check_format("%s/%s", folder, path) : bhi_check_strdup(path);
+	free(folder);
+	return text;
+}
+
 /* argv of gdb; the strings are from malloc(3). Ends with NULL. */
 static char **gdb_words(const struct bhi_check_work *work, const char *shared,
 	const char *folder, const struct bhi_check_order *order)
 {
 	const char *input = work->setup.stdin_file ? work->setup.stdin_file : "/dev/null";
 	char **words = bhi_check_alloc(16, sizeof(*words));
-	char *from = quote_word(input), *given = bhi_check_quote(work->setup.command + 1);
+	char *path = absolute(input), *from = quote_word(path);
+	char *given = bhi_check_quote(work->setup.command + 1);
 	size_t nr = 0;
 
 	words[nr++] = bhi_check_strdup("gdb");
@@ -220,6 +231,7 @@ static char **gdb_words(const struct bhi_check_work *work, const char *shared,
 	words[nr++] = bhi_check_strdup(work->setup.command[0]);
 	free(given);
 	free(from);
+	free(path);
 	return words;
 }
 

@@ -402,6 +402,8 @@ static const struct {
 	{"kill -INT $PPID; exec sleep 60", SIGINT},
 	{"kill -TERM $PPID; exec sleep 60", SIGTERM},
 	{"kill -HUP $PPID; exec sleep 60", SIGHUP},
+	/* As timeout(1) sends it. */
+	{"kill -TERM $PPID; kill -TERM $PPID; exec sleep 60", SIGTERM},
 };
 
 /* While the clean run is under way, by the subject itself. */
@@ -455,6 +457,27 @@ START_TEST(children_that_were_there_before_are_left_alone)
 	ck_assert_int_eq(fscanf(file, "%d", &pid), 1);
 	fclose(file);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	support_output_fini(&output);
+}
+END_TEST
+
+START_TEST(a_finding_is_shown_in_gdb_with_its_input_and_its_copy)
+{
+	static const char script[] =
+		"cd \"$1\" && mkdir copied && printf 'line a\\nline b\\n' >copied/in && "
+		"set -- --copy copied --stdin copied/in -- "
+		"sed -n 's/line \\(a\\|b\\)/L\\1/p' && "
+		"id=$(\"$0\" check -q \"$@\" | "
+		"grep -o -m 1 '^wrong-output-silent-[0-9a-f]*') && "
+		"printf 'bt\\ninfo proc cwd\\n' | \"$0\" check --replay $id --gdb \"$@\"";
+	struct call call = {
+		.argv = {"sh", "-c", script, getenv("BH_COMMAND"), support_dir()}};
+	struct support_output output;
+
+	run_program("/bin/sh", &call, &output);
+	support_assert_says(&output, "SIGTRAP");
+	support_assert_says(&output, "re_search");
+	support_assert_says(&output, "gdb-copy");
 	support_output_fini(&output);
 }
 END_TEST
@@ -554,6 +577,7 @@ static void add_tests(TCase *tcase)
 		a_session_that_is_asked_to_end_ends_by_that_signal_and_leaves_nothing, 0,
 		(int)(sizeof(interrupts) / sizeof(interrupts[0])));
 	tcase_add_test(tcase, children_that_were_there_before_are_left_alone);
+	tcase_add_test(tcase, a_finding_is_shown_in_gdb_with_its_input_and_its_copy);
 	tcase_add_test(tcase, closed_standard_descriptors_are_no_trouble);
 	tcase_add_loop_test(
 		tcase, a_program_that_prints_its_environment_is_not_wrong_for_that, 0, 2);
