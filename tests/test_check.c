@@ -402,8 +402,6 @@ static const struct {
 	{"kill -INT $PPID; exec sleep 60", SIGINT},
 	{"kill -TERM $PPID; exec sleep 60", SIGTERM},
 	{"kill -HUP $PPID; exec sleep 60", SIGHUP},
-	/* As timeout(1) sends it. */
-	{"kill -TERM $PPID; kill -TERM $PPID; exec sleep 60", SIGTERM},
 };
 
 /* While the clean run is under way, by the subject itself. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "interposer.h"
+#include "interrupt.h"
 
 #include "support.h"
 #include "support_check.h"
@@ -492,6 +493,18 @@ START_TEST(memory_is_limited_for_the_subject)
 }
 END_TEST
 
+/* As timeout(1) sends it. */
+START_TEST(a_signal_that_comes_twice_at_once_is_one)
+{
+	bhi_check_interrupts_catch();
+	ck_assert_int_eq(bhi_check_interrupted(), 0);
+	raise(SIGTERM);
+	raise(SIGTERM);
+	ck_assert_int_eq(bhi_check_interrupted(), SIGTERM);
+	bhi_check_interrupts_release();
+}
+END_TEST
+
 START_TEST(a_private_copy_is_what_the_subject_changes)
 {
 	char *command[] = {
@@ -551,6 +564,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, a_program_that_is_not_there_was_not_started);
 	tcase_add_test(tcase, the_interposer_of_the_build_tree_is_found);
 	tcase_add_test(tcase, memory_is_limited_for_the_subject);
+	tcase_add_test(tcase, a_signal_that_comes_twice_at_once_is_one);
 	tcase_add_test(tcase, a_private_copy_is_what_the_subject_changes);
 }
 
