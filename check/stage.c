@@ -68,8 +68,10 @@ static void hide_marks(char *text, size_t length)
 	for (char *at = text; (at = memmem(at, (size_t)(end - at), clean, word)) &&
 			      (size_t)(end - at) >= size;
 		at += word) {
-		if (is_mark(at, clean, size - strlen("works")))
-			memcpy(at, clean, size);
+		if (!is_mark(at, clean, size - strlen("works")))
+			continue;
+		for (size_t i = 0; i < size; i++)
+			at[i] = clean[i];
 	}
 	free(mark);
 }
