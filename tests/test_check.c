@@ -459,6 +459,27 @@ START_TEST(children_that_were_there_before_are_left_alone)
 }
 END_TEST
 
+/* In a session of its own, and nobody's child when the subject has ended. */
+START_TEST(a_daemon_of_the_subject_does_not_outlive_the_session)
+{
+	static const char script[] =
+		"cd \"$1\" && mkfifo ready && "
+		"\"$0\" check -q --samples 1 --shard 1/8 --timeout 2s -- sh -c '"
+		"setsid sh -c \"echo \\$\\$ >>pids; echo >ready; exec sleep 300\" & "
+		"read x <ready' >report; "
+		"for pid in $(cat pids); do "
+		"echo started; kill -0 $pid 2>/dev/null && echo left; done";
+	struct call call = {
+		.argv = {"sh", "-c", script, getenv("BH_COMMAND"), support_dir()}};
+	struct support_output output;
+
+	run_program("/bin/sh", &call, &output);
+	support_assert_says(&output, "started");
+	ck_assert(!support_contains(output.out, "left"));
+	support_output_fini(&output);
+}
+END_TEST
+
 START_TEST(a_finding_is_shown_in_gdb_with_its_input_and_its_copy)
 {
 	static const char script[] =
@@ -575,6 +596,7 @@ static void add_tests(TCase *tcase)
 		a_session_that_is_asked_to_end_ends_by_that_signal_and_leaves_nothing, 0,
 		(int)(sizeof(interrupts) / sizeof(interrupts[0])));
 	tcase_add_test(tcase, children_that_were_there_before_are_left_alone);
+	tcase_add_test(tcase, a_daemon_of_the_subject_does_not_outlive_the_session);
 	tcase_add_test(tcase, a_finding_is_shown_in_gdb_with_its_input_and_its_copy);
 	tcase_add_test(tcase, closed_standard_descriptors_are_no_trouble);
 	tcase_add_loop_test(
