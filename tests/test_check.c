@@ -518,7 +518,6 @@ START_TEST(closed_standard_descriptors_are_no_trouble)
 }
 END_TEST
 
-/* A part of it: whole sessions take longer than a test should. */
 /* It prints the mark of the run, which is another one in each. */
 START_TEST(a_program_that_prints_its_environment_is_not_wrong_for_that)
 {
@@ -533,6 +532,7 @@ START_TEST(a_program_that_prints_its_environment_is_not_wrong_for_that)
 }
 END_TEST
 
+/* A part of it: whole sessions take longer than a test should. */
 START_TEST(jq_ends_by_its_own_policy)
 {
 	struct call call = {.argv = {"bulkhead", "check", "-q", "--samples", "1",
